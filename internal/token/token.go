@@ -1,0 +1,204 @@
+// Package token issues and checks what admits a message: tokens, which let one
+// sender use one slot of one recipient's mailbox for a span of epochs, and
+// passes, which admit a sender to a recipient's contact class up to a priority.
+//
+// A Checker judges the cells that arrived at an ingestion server; Slots holds a
+// storage server's watermarks and issues. The guarantee is that, under one key
+// era and shard generation, no two tokens for the same slot of the same
+// recipient are ever issued whose spans overlap, so that what can be sent to a
+// mailbox in an epoch is bounded by its slots even when clients collude.
+// Everything inside a cell or a request is secret: all cells get the same work,
+// and a bad one becomes a dummy and a status, never an error.
+//
+// The package does no I/O and holds no keys; MACs come in as an interface.
+package token
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/teems-go/teems/internal/choice"
+)
+
+// Kinds of MAC inputs and of requests.
+const (
+	KindNone  = 0
+	KindToken = 1
+	KindPass  = 2
+)
+
+// Channels in a MAC input.
+const (
+	ChannelID    = 1
+	ChannelToken = 2
+)
+
+// Statuses of a message cell, for the sender's sealed result.
+const (
+	StatusDummy        = 0
+	StatusTaken        = 1
+	StatusNoRecipient  = 2
+	StatusBadToken     = 3
+	StatusNotValidNow  = 4
+	StatusRepeated     = 5
+	StatusNotSubmitted = 6 // set by the ingestion server, not here
+)
+
+// Statuses of an answer to a request.
+const (
+	AnswerNone    = 0
+	AnswerIssued  = 1
+	AnswerWindow  = 2 // refused: the span of epochs
+	AnswerOverlap = 3 // refused: an earlier token of the slot reaches into it
+	AnswerBad     = 4 // refused: no such kind or slot
+)
+
+// Lengths in bytes.
+const (
+	InputBytes   = 48 // of a MAC input
+	TagBytes     = 16 // of a MAC
+	HeadBytes    = 64 // of what precedes the body in a message cell
+	RequestBytes = 32 // of a request in a control cell
+	AnswerBytes  = 64 // of an answer in a delivery
+)
+
+// ErrSize reports public sizes that do not fit together.
+var ErrSize = errors.New("token: sizes do not fit together")
+
+// ErrForeign reports a client whose slots are not held here; who holds whose
+// slots is public.
+var ErrForeign = errors.New("token: client's slots are not held here")
+
+// MAC computes authenticators in batches. Tags reads len(out)/TagBytes inputs
+// of InputBytes each and writes as many tags, under the key of the kind.
+// Implementations must be oblivious in the inputs.
+type MAC interface {
+	Tags(kind uint8, inputs, out []byte)
+}
+
+// Fields is what a MAC is computed over.
+type Fields struct {
+	Kind, Channel   uint8
+	Slot            uint16
+	Sender          uint32
+	Recipient       uint32
+	Ceiling         uint32
+	Era, Generation uint32
+	E1, E2          uint64
+}
+
+// Put writes the MAC input of f, InputBytes, to b. Oblivious in all fields.
+func (f Fields) Put(b []byte) {
+	b = b[:InputBytes]
+	b[0], b[1] = f.Kind, f.Channel
+	binary.LittleEndian.PutUint16(b[2:], f.Slot)
+	binary.LittleEndian.PutUint32(b[4:], f.Sender)
+	binary.LittleEndian.PutUint32(b[8:], f.Recipient)
+	binary.LittleEndian.PutUint32(b[12:], f.Ceiling)
+	binary.LittleEndian.PutUint32(b[16:], f.Era)
+	binary.LittleEndian.PutUint32(b[20:], f.Generation)
+	binary.LittleEndian.PutUint64(b[24:], f.E1)
+	binary.LittleEndian.PutUint64(b[32:], f.E2)
+	binary.LittleEndian.PutUint64(b[40:], 0)
+}
+
+// Directory says for each virtual shard v how many IDs were ever allocated in
+// it and its shard's generation. Both tables are public and fixed for an
+// attempt.
+type Directory struct {
+	shard       choice.Divider
+	users       []uint32
+	generations []uint32
+}
+
+// NewDirectory returns the directory over V = len(users) virtual shards; both
+// tables have V entries, V >= 1. The directory keeps the slices.
+func NewDirectory(users, generations []uint32) (*Directory, error) {
+	if len(users) == 0 || len(users) != len(generations) {
+		return nil, ErrSize
+	}
+	return &Directory{choice.NewDivider(uint32(len(users))), users, generations}, nil
+}
+
+// Find returns whether the client c exists, and the generation of its shard.
+// Oblivious in c; costs one scan of both tables.
+func (d *Directory) Find(c uint32) (exists choice.Mask, generation uint32) {
+	q, v := d.shard.DivMod(c)
+	users := uint32(0)
+	for i := range d.users {
+		m := uint32(choice.Eq(uint64(i), uint64(v)))
+		users |= d.users[i] & m
+		generation |= d.generations[i] & m
+	}
+	exists = choice.Less(uint64(q), uint64(users)) &^ choice.Eq(uint64(c), 1<<32-1)
+	return exists, generation
+}
+
+// Generation returns the generation of the shard of the client c, which must be
+// public here: the table is indexed.
+func (d *Directory) Generation(c uint32) uint32 {
+	return d.generations[c%uint32(len(d.generations))]
+}
+
+// Rules are a deployment's public limits.
+type Rules struct {
+	Open  bool   // priority: open; passes are not looked at
+	Slots uint16 // k_token, slots of a mailbox
+	Lmax  uint64 // longest span of a token or pass, in epochs
+	Hmax  uint64 // how far ahead a span may end, in epochs
+}
+
+// Key is a key era that is accepted, with its MAC.
+type Key struct {
+	Era uint32
+	MAC MAC
+}
+
+// Cells is a view of message cells inside opened submissions, laid out as in
+// docs/protocol.md 1.2. Cell j of submission i starts at
+// First + i*Submission + j*Cell; there are len(Senders) submissions with
+// PerSender cells each. The contents of Data are secret, all else is public.
+type Cells struct {
+	Data       []byte
+	First      int
+	Submission int
+	Cell       int
+	PerSender  int
+	Senders    []uint32
+}
+
+// Count returns the number of cells.
+func (c Cells) Count() int { return len(c.Senders) * c.PerSender }
+
+func (c Cells) check() error {
+	if c.PerSender < 0 || c.First < 0 || c.Cell < HeadBytes || c.Submission < 0 {
+		return ErrSize
+	}
+	if c.Count() == 0 {
+		return nil
+	}
+	last := c.First + (len(c.Senders)-1)*c.Submission + (c.PerSender-1)*c.Cell
+	if last+HeadBytes > len(c.Data) {
+		return ErrSize
+	}
+	return nil
+}
+
+// Tokens is the verdict on the cells of the token channel: one entry per cell,
+// submission by submission. All contents are secret.
+type Tokens struct {
+	Real      []byte // 1: goes on; 0: is a dummy from here on
+	Status    []byte
+	Recipient []uint32
+	Slot      []uint32
+}
+
+// Passes is the verdict on the cells of the ID channel: one entry per cell,
+// submission by submission. All contents are secret.
+type Passes struct {
+	Real      []byte // 1: goes on; 0: is a dummy from here on
+	Status    []byte
+	Recipient []uint32
+	Class     []byte // 0 contact, 1 stranger
+	Priority  []uint32
+}
