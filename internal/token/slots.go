@@ -1,11 +1,20 @@
 package token
 
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// ErrEncoding reports bytes that are not an encoding of Slots.
+var ErrEncoding = errors.New("token: not an encoding of slot tables")
+
 // Slots holds a storage server's watermarks: per client and slot the first
-// epoch that no issued token of this generation covers. A value is one state;
-// an attempt works on a Clone, which can be thrown away.
+// epoch that no issued token of this generation reaches. A value is one state;
+// an attempt works on a Clone, which can be thrown away. The contents are
+// secret; how many clients there are is public.
 type Slots struct {
 	slots int
-	marks [][]uint64 // per virtual shard; client c is entry c/V of shard c%V
+	marks [][]uint64 // per virtual shard; client c has slots from c/V*slots on in shard c%V
 }
 
 // NewSlots returns empty tables of the given slots per client over the given
@@ -15,49 +24,100 @@ func NewSlots(slots uint16, shards int) *Slots {
 }
 
 // Clone returns a copy that shares nothing with s.
-func (s *Slots) Clone() *Slots { return &Slots{} }
+func (s *Slots) Clone() *Slots {
+	c := new(Slots)
+	c.CopyFrom(s)
+	return c
+}
 
 // CopyFrom makes s equal to o, reusing the memory of s.
-func (s *Slots) CopyFrom(o *Slots) {}
-
-// Grow makes room for the first users clients of virtual shard v, which is held
-// here from then on. It never shrinks.
-func (s *Slots) Grow(v int, users uint32) error { return ErrSize }
-
-// Append appends the encoding of s to b, for sealing.
-func (s *Slots) Append(b []byte) []byte { return b }
-
-// ParseSlots reads what Append wrote, all of b.
-func ParseSlots(b []byte) (*Slots, error) { return nil, ErrSize }
-
-// Requests is a view of the requests inside opened control cells, laid out as
-// in docs/protocol.md 1.3. Request j of control cell i starts at
-// First + i*Control + j*RequestBytes. A client occurs at most once. The contents
-// of Data are secret, all else is public.
-type Requests struct {
-	Data      []byte
-	First     int
-	Control   int
-	PerClient int
-	Clients   []uint32 // who sent each control cell
+func (s *Slots) CopyFrom(o *Slots) {
+	s.slots = o.slots
+	if len(s.marks) != len(o.marks) {
+		s.marks = make([][]uint64, len(o.marks))
+	}
+	for v := range o.marks {
+		s.marks[v] = append(s.marks[v][:0], o.marks[v]...)
+	}
 }
 
-// Answers is where answers go: answer j of control cell i at
-// First + i*Delivery + j*AnswerBytes of Data.
-type Answers struct {
-	Data     []byte
-	First    int
-	Delivery int
+// Users returns how many clients of virtual shard v have slots here.
+func (s *Slots) Users(v int) uint32 {
+	if s.slots == 0 {
+		return 0
+	}
+	return uint32(len(s.marks[v]) / s.slots)
 }
 
-// Issuer answers requests at a storage server.
-type Issuer struct{}
+// Grow makes room for the first users clients of virtual shard v; new slots
+// have watermark 0. It never shrinks.
+func (s *Slots) Grow(v int, users uint32) error {
+	if v < 0 || v >= len(s.marks) {
+		return ErrForeign
+	}
+	if more := int(users)*s.slots - len(s.marks[v]); more > 0 {
+		s.marks[v] = append(s.marks[v], make([]uint64, more)...)
+	}
+	return nil
+}
 
-// NewIssuer returns an Issuer for the rules and the current key era.
-func NewIssuer(rules Rules, key Key) *Issuer { return &Issuer{} }
+// of returns the slots of client c, which is public.
+func (s *Slots) of(c uint32) ([]uint64, error) {
+	if len(s.marks) == 0 {
+		return nil, ErrForeign
+	}
+	v, q := int(c)%len(s.marks), int(c)/len(s.marks)
+	if (q+1)*s.slots > len(s.marks[v]) {
+		return nil, ErrForeign
+	}
+	return s.marks[v][q*s.slots : (q+1)*s.slots : (q+1)*s.slots], nil
+}
 
-// Issue answers all requests carried by epoch now and moves the watermarks of
-// s, which should be a Clone of the committed state.
-func (x *Issuer) Issue(now uint64, dir *Directory, s *Slots, in Requests, out Answers) error {
-	return ErrSize
+// Append appends the encoding of s to b, for sealing:
+// slots u32 | shards u32, then per shard: watermarks u32 | watermark u64 each.
+func (s *Slots) Append(b []byte) []byte {
+	le := binary.LittleEndian
+	b = le.AppendUint32(b, uint32(s.slots))
+	b = le.AppendUint32(b, uint32(len(s.marks)))
+	for _, marks := range s.marks {
+		b = le.AppendUint32(b, uint32(len(marks)))
+		for _, m := range marks {
+			b = le.AppendUint64(b, m)
+		}
+	}
+	return b
+}
+
+// ParseSlots reads what Append wrote, all of b. It allocates no more than a
+// small multiple of len(b).
+func ParseSlots(b []byte) (*Slots, error) {
+	le := binary.LittleEndian
+	if len(b) < 8 {
+		return nil, ErrEncoding
+	}
+	slots, shards := le.Uint32(b), le.Uint32(b[4:])
+	b = b[8:]
+	if slots > 1<<16-1 || uint64(shards)*4 > uint64(len(b)) {
+		return nil, ErrEncoding
+	}
+	s := NewSlots(uint16(slots), int(shards))
+	for v := range s.marks {
+		if len(b) < 4 {
+			return nil, ErrEncoding
+		}
+		n := le.Uint32(b)
+		b = b[4:]
+		if uint64(n)*8 > uint64(len(b)) || n > 0 && (slots == 0 || n%slots != 0) {
+			return nil, ErrEncoding
+		}
+		s.marks[v] = make([]uint64, n)
+		for i := range s.marks[v] {
+			s.marks[v][i] = le.Uint64(b[8*i:])
+		}
+		b = b[8*n:]
+	}
+	if len(b) != 0 {
+		return nil, ErrEncoding
+	}
+	return s, nil
 }
