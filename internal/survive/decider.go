@@ -1,0 +1,66 @@
+package survive
+
+import (
+	"encoding/binary"
+
+	"github.com/teems-go/teems/internal/choice"
+	"github.com/teems-go/teems/internal/oblivious"
+)
+
+// Decider is the routing server's side: Begin, then the headers come in, then
+// Decide. It keeps its scratch from one attempt to the next. Its methods must
+// not be called at the same time, nor while its Workers are in use elsewhere.
+type Decider struct {
+	w       *oblivious.Workers
+	rows    []byte
+	headers []oblivious.Header
+	entries []uint64
+	ranks   []byte
+	read    func(p int)
+}
+
+// NewDecider returns a Decider that works with w.
+func NewDecider(w *oblivious.Workers) *Decider {
+	d := &Decider{w: w}
+	d.read = d.readPart
+	return d
+}
+
+// Begin returns the buffer for the headers of all ingestion servers, the given
+// number of rows of RowBytes, one section after the other; the caller fills it
+// before Decide.
+func (d *Decider) Begin(rows int) []byte {
+	d.rows = grow(d.rows, rows*RowBytes)
+	return d.rows
+}
+
+// Decide returns RankBytes per row in the order of the rows: the rank of each
+// header within its recipient and class, or Dropped for those for which the
+// class has no room and for dummies. It is valid until the next Decide.
+//
+// Oblivious in the headers; leaks their number n. Cost: a sort of n headers and
+// one of n words.
+func (d *Decider) Decide(k Classes) []byte {
+	n := len(d.rows) / RowBytes
+	d.headers, d.entries = grow(d.headers, n), grow(d.entries, n)
+	d.ranks = grow(d.ranks, n*RankBytes)
+	d.w.Each(parts(n), d.read)
+	d.w.SortHeaders(d.headers)
+	scan(d.headers, k, func(i int, rank uint64, kept choice.Mask) {
+		d.entries[i] = d.headers[i][3]<<32 | choice.Select(kept, rank, uint64(Dropped))
+	})
+	d.w.Sort(d.entries)
+	for i, e := range d.entries {
+		binary.LittleEndian.PutUint32(d.ranks[i*RankBytes:], uint32(e))
+	}
+	return d.ranks
+}
+
+func (d *Decider) readPart(p int) {
+	le := binary.LittleEndian
+	from, to := part(len(d.headers), p)
+	for i := from; i < to; i++ {
+		b := d.rows[i*RowBytes : (i+1)*RowBytes]
+		d.headers[i] = oblivious.Header{le.Uint64(b), le.Uint64(b[8:]), le.Uint64(b[16:]), uint64(i)}
+	}
+}
