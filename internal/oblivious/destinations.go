@@ -1,0 +1,122 @@
+package oblivious
+
+import (
+	"math/bits"
+
+	"github.com/teems-go/teems/internal/choice"
+	"github.com/teems-go/teems/internal/kernel"
+)
+
+// Destinations turns wishes for cells into a placement. want[i] is the cell,
+// below cells, that record i asks for; anything else says that it is a filler.
+// The first record (with the least i) that asks for a cell gets it; later ones
+// become fillers, and fillers get the places that are left over, of cells and
+// of the discard places from cells to len(want)-1, in no particular order.
+// Afterwards want is a permutation of the numbers from 0 to len(want)-1, the
+// place of every record, and kept[i] is 1 if record i got the cell that it
+// asked for, else 0. len(want) must be at least cells.
+//
+// Oblivious in want and kept; leaks the length and cells. Two sorts and two
+// networks of n*log2(n)/2 exchanges on words of 8 bytes: sort by cell, drop
+// repeats, compact what stays, carry it to its cells (a monotone routing,
+// Goodrich, "Data-oblivious external-memory algorithms", SPAA 2011, here on the
+// mirror image of the network of Compact), sort back.
+func (w *Workers) Destinations(want []uint32, cells int, kept []byte) {
+	n := len(want)
+	mustMatch(n, len(kept))
+	checkLength(n)
+	if cells < 0 || cells > n {
+		panic("oblivious: there are more cells than records")
+	}
+	w.entries, w.marks = grow(w.entries, n), grow(w.marks, n)
+	e, marks := w.entries, w.marks
+
+	// An entry is a cell in the upper half and the number of its record.
+	limit := uint64(cells)
+	for i, c := range want {
+		cell := choice.Select(choice.Less(uint64(c), limit), uint64(c), nowhere)
+		e[i] = cell<<32 | uint64(i)
+	}
+	w.Sort(e)
+	last := uint64(nowhere)
+	for i, x := range e {
+		cell := x >> 32
+		stays := choice.Less(cell, limit) &^ choice.Eq(cell, last)
+		marks[i] = byte(stays.Bit())
+		e[i] = x | uint64(^stays)<<32 // nowhere, unless it stays
+		last = cell
+	}
+	w.Compact(marks, WordRows(e))
+	w.route(e, cells)
+
+	// Entry at place i is record i's no more: sort back by record.
+	for i, x := range e {
+		stays := choice.Less(x>>32, limit)
+		e[i] = x<<32 | uint64(i)<<1 | stays.Bit()
+	}
+	w.Sort(e)
+	for i, x := range e {
+		want[i] = uint32(x) >> 1
+		kept[i] = byte(x & 1)
+	}
+}
+
+// nowhere is the cell of a filler.
+const nowhere = 1<<32 - 1
+
+// route carries entries, of which those with a cell are in front and ascend
+// strictly, to their cells; fillers give way. The network is that of
+// expandRows. There the controls follow from the ranks of the marks. Here each
+// pair decides by its own cells, to the same effect: of the two rows of a pair
+// at most one must go to each half.
+func (w *Workers) route(e []uint64, cells int) {
+	for n := len(e); n > 0; {
+		p := 1 << (bits.Len(uint(n)) - 1)
+		before := n - p
+		w.routeLevel(e[:n], 0, p, before, cells, before)
+		section := e[before:n]
+		for h := p / 2; h > 0; h /= 2 {
+			if h < routeBlock {
+				w.routeBlocks(section, 2*h, cells, before)
+				break
+			}
+			for s := 0; s < p; s += 2 * h {
+				w.routeLevel(section, s, s+h, h, cells, before+s+h)
+			}
+		}
+		n = before
+	}
+}
+
+// routeBlock is a block of entries that stays in the L1 cache.
+const routeBlock = 1 << 11
+
+// routeLevel does one block of one level on all workers.
+func (w *Workers) routeLevel(e []uint64, lo, hi, count, cells, boundary int) {
+	if count == 0 {
+		return
+	}
+	parts := w.parts(2 * count)
+	if parts == 1 {
+		kernel.Route(e, lo, hi, count, uint32(cells), uint32(boundary))
+		return
+	}
+	w.Each(parts, func(part int) {
+		from, to := cut(count, parts, part), cut(count, parts, part+1)
+		kernel.Route(e, lo+from, hi+from, to-from, uint32(cells), uint32(boundary))
+	})
+}
+
+// routeBlocks does all levels of all blocks of the size, first being the place
+// of the first entry.
+func (w *Workers) routeBlocks(e []uint64, size, cells, first int) {
+	if w.parts(2*len(e)*bits.Len(uint(size))) == 1 {
+		for s := 0; s < len(e); s += size {
+			kernel.RouteBlock(e[s:s+size], uint32(cells), uint32(first+s))
+		}
+		return
+	}
+	w.Each(len(e)/size, func(b int) {
+		kernel.RouteBlock(e[b*size:(b+1)*size], uint32(cells), uint32(first+b*size))
+	})
+}

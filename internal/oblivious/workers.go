@@ -1,0 +1,98 @@
+package oblivious
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Workers runs the primitives of this package on a fixed number of workers and
+// keeps their scratch memory. It is not for concurrent use.
+type Workers struct {
+	n     int
+	least int // steps, of a nanosecond or so, that are worth waking a worker for
+
+	task func(part int) // of the running Each
+	each int            // parts of the running Each
+	next atomic.Int64   // next part to be taken
+	done sync.WaitGroup
+	loop func() // takes parts until there are none
+
+	ranks   []uint32
+	totals  []uint32 // counters of all parts
+	limits  []uint32 // running deficits
+	offsets []int    // of the sections of a split
+	cols    []Rows   // columns of the running primitive, labels first
+	nodes   []node   // subtrees of a split
+	spare   []node
+	entries []uint64 // of Destinations
+	marks   []byte
+
+	words   wordNet
+	pairs   pairNet
+	headers headerNet
+}
+
+// NewWorkers returns t workers; t is at least 1.
+func NewWorkers(t int) *Workers {
+	if t < 1 {
+		panic("oblivious: the number of workers is less than 1")
+	}
+	w := &Workers{n: t, least: 1 << 15}
+	w.loop = func() {
+		defer w.done.Done()
+		w.take()
+	}
+	return w
+}
+
+func (w *Workers) take() {
+	for {
+		part := int(w.next.Add(1)) - 1
+		if part >= w.each {
+			return
+		}
+		w.task(part)
+	}
+}
+
+// Each calls f once for every part from 0 to parts-1, in any order, on all
+// workers, and returns when all are done. Parts are a public split of the
+// work, and f must not call w. With one worker they run in order.
+func (w *Workers) Each(parts int, f func(part int)) {
+	if w.n == 1 || parts <= 1 {
+		for part := range parts {
+			f(part)
+		}
+		return
+	}
+	w.task, w.each = f, parts
+	w.next.Store(0)
+	helpers := min(w.n, parts) - 1
+	w.done.Add(helpers)
+	for range helpers {
+		go w.loop()
+	}
+	w.take()
+	w.done.Wait()
+	w.task = nil
+}
+
+// cut returns where part begins when n things are cut into parts.
+func cut(n, parts, part int) int { return int(uint64(n) * uint64(part) / uint64(parts)) }
+
+// parts returns into how many parts to cut work of so many small steps, one
+// if it is not worth more. It does not change results.
+func (w *Workers) parts(steps int) int {
+	if w.n == 1 || steps < w.least {
+		return 1
+	}
+	return w.n
+}
+
+// grow returns s with length n, reallocated if it is too small.
+func grow[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
