@@ -1,0 +1,186 @@
+package wire
+
+// The frames between a gateway and a server name the client's session at that
+// gateway, a number of the gateway's choice; but for FrontAttach the rest of
+// the payload is that of the client's frame, so a gateway only moves it over.
+
+const sessionBytes = 4
+
+// FrontAttach opens a session:
+// session u32 | role u8 | 0 * 3 | client u32 | clientSalt 16.
+type FrontAttach struct {
+	Session uint32
+	Role    uint8 // 1 ingestion, 2 storage
+	Client  uint32
+	Salt    [16]byte
+}
+
+const frontAttachBytes = 28
+
+// Append appends the frame.
+func (m *FrontAttach) Append(dst []byte) []byte {
+	dst = le.AppendUint32(Begin(dst, TypeFrontAttach, frontAttachBytes), m.Session)
+	dst = le.AppendUint32(append(dst, m.Role, 0, 0, 0), m.Client)
+	return append(dst, m.Salt[:]...)
+}
+
+// Parse reads the payload.
+func (m *FrontAttach) Parse(b []byte) error {
+	if len(b) != frontAttachBytes {
+		return ErrLength
+	}
+	m.Session = le.Uint32(b)
+	m.Role = b[4]
+	m.Client = le.Uint32(b[8:])
+	m.Salt = [16]byte(b[12:])
+	if !validRole(m.Role) {
+		return ErrValue
+	}
+	if b[5]|b[6]|b[7] != 0 {
+		return ErrReserved
+	}
+	return nil
+}
+
+// Detach closes a session: session u32.
+type Detach struct{ Session uint32 }
+
+// Append appends the frame.
+func (m *Detach) Append(dst []byte) []byte {
+	return le.AppendUint32(Begin(dst, TypeDetach, sessionBytes), m.Session)
+}
+
+// Parse reads the payload.
+func (m *Detach) Parse(b []byte) error {
+	if len(b) != sessionBytes {
+		return ErrLength
+	}
+	m.Session = le.Uint32(b)
+	return nil
+}
+
+// FrontCellUp is CellUp of a session.
+type FrontCellUp struct {
+	Session uint32
+	Cell    CellUp
+}
+
+// Append appends the frame.
+func (m *FrontCellUp) Append(dst []byte) []byte {
+	dst = Begin(dst, TypeFrontCellUp, sessionBytes+cellUpBytes+len(m.Cell.Sealed))
+	return m.Cell.payload(le.AppendUint32(dst, m.Session))
+}
+
+// Parse reads the payload.
+func (m *FrontCellUp) Parse(b []byte) (err error) {
+	if m.Session, b, err = SplitSession(b); err != nil {
+		return err
+	}
+	return m.Cell.Parse(b)
+}
+
+// FrontAttached is Attached of a session.
+type FrontAttached struct {
+	Session  uint32
+	Attached Attached
+}
+
+// Append appends the frame.
+func (m *FrontAttached) Append(dst []byte) []byte {
+	dst = Begin(dst, TypeFrontAttached, sessionBytes+attachedBytes)
+	return m.Attached.payload(le.AppendUint32(dst, m.Session))
+}
+
+// Parse reads the payload.
+func (m *FrontAttached) Parse(b []byte) (err error) {
+	if m.Session, b, err = SplitSession(b); err != nil {
+		return err
+	}
+	return m.Attached.Parse(b)
+}
+
+// FrontCellDown is CellDown of a session.
+type FrontCellDown struct {
+	Session uint32
+	Cell    CellDown
+}
+
+// Append appends the frame.
+func (m *FrontCellDown) Append(dst []byte) []byte {
+	return append(m.AppendHead(dst, len(m.Cell.Sealed)), m.Cell.Sealed...)
+}
+
+// AppendHead appends the frame up to its sealed cell of n bytes, which the
+// caller seals right behind it. Cell.Sealed is not used.
+func (m *FrontCellDown) AppendHead(dst []byte, n int) []byte {
+	dst = Begin(dst, TypeFrontCellDown, sessionBytes+cellDownBytes+n)
+	dst = le.AppendUint32(dst, m.Session)
+	dst = le.AppendUint16(dst, m.Cell.Type)
+	dst = le.AppendUint16(dst, m.Cell.Attempt)
+	return le.AppendUint64(dst, m.Cell.Epoch)
+}
+
+// Parse reads the payload.
+func (m *FrontCellDown) Parse(b []byte) (err error) {
+	if m.Session, b, err = SplitSession(b); err != nil {
+		return err
+	}
+	return m.Cell.Parse(b)
+}
+
+// FrontRefused is Refused of a session.
+type FrontRefused struct {
+	Session uint32
+	Refused Refused
+}
+
+// Append appends the frame.
+func (m *FrontRefused) Append(dst []byte) []byte {
+	dst = Begin(dst, TypeFrontRefused, sessionBytes+refusedBytes)
+	return m.Refused.payload(le.AppendUint32(dst, m.Session))
+}
+
+// Parse reads the payload.
+func (m *FrontRefused) Parse(b []byte) (err error) {
+	if m.Session, b, err = SplitSession(b); err != nil {
+		return err
+	}
+	return m.Refused.Parse(b)
+}
+
+// SplitSession takes the session off the payload of a front frame; the rest,
+// a view, is the payload of the client's frame.
+func SplitSession(b []byte) (session uint32, rest []byte, err error) {
+	if len(b) < sessionBytes {
+		return 0, nil, ErrLength
+	}
+	return le.Uint32(b), b[sessionBytes:], nil
+}
+
+// AppendFront appends the front frame of a client's payload: what a gateway
+// does with a CellUp.
+func AppendFront(dst []byte, typ Type, session uint32, payload []byte) []byte {
+	dst = le.AppendUint32(Begin(dst, typ, sessionBytes+len(payload)), session)
+	return append(dst, payload...)
+}
+
+// AppendClient appends the client's frame of a payload without its session:
+// what a gateway does with an Attached, a CellDown, a Refused.
+func AppendClient(dst []byte, typ Type, payload []byte) []byte {
+	return append(Begin(dst, typ, len(payload)), payload...)
+}
+
+// ClientType is the type of the client's frame that a front frame holds, or 0.
+func ClientType(typ Type) Type {
+	switch typ {
+	case TypeFrontCellUp:
+		return TypeCellUp
+	case TypeFrontAttached:
+		return TypeAttached
+	case TypeFrontCellDown:
+		return TypeCellDown
+	case TypeFrontRefused:
+		return TypeRefused
+	}
+	return 0
+}
