@@ -14,22 +14,21 @@ const (
 	CellFrameHeaderBytes = 5 // length u32, type u8: on every link but those between servers
 	PreambleBytes        = 8
 
-	AttachBytes          = 20 // client to gateway
-	AttachedBytes        = 24 // gateway to client
-	ClientCellHeadBytes  = 20 // client to gateway, before the sealed cell
-	ServerCellHeadBytes  = 12 // gateway to client, before the sealed cell
-	RefusedBytes         = 12 // gateway to client
-	SessionBytes         = 4  // what the frames above grow by between gateway and server
-	GatewayAttachBytes   = 28 // gateway to server: also the role
-	ProposeHeadBytes     = 12 // before the roster
-	StatusHeadLimit      = 4096
-	StoppedLimit         = 1024 // a reason, UTF-8
-	ConnectionBytes      = 8    // one change of a connection
-	ConnectionFrameRows  = FrameLimit / ConnectionBytes
-	MemberFrameRows      = FrameLimit / MemberBytes
-	RegistrationLimit    = 1024 // either message of a registration
-	rosterHeadBytes      = 4
-	headerFrameRowsLimit = FrameLimit / HeaderBytes
+	AttachBytes         = 20 // client to gateway
+	AttachedBytes       = 24 // gateway to client
+	ClientCellHeadBytes = 20 // client to gateway, before the sealed cell
+	ServerCellHeadBytes = 12 // gateway to client, before the sealed cell
+	RefusedBytes        = 12 // gateway to client
+	SessionBytes        = 4  // what the frames above grow by between gateway and server
+	GatewayAttachBytes  = 28 // gateway to server: also the role
+	ProposeHeadBytes    = 12 // before the roster
+	StatusHeadLimit     = 4096
+	StoppedLimit        = 1024 // a reason, UTF-8
+	ConnectionBytes     = 8    // one change of a connection
+	ConnectionFrameRows = FrameLimit / ConnectionBytes
+	MemberFrameRows     = FrameLimit / MemberBytes
+	RegistrationLimit   = 1024 // either message of a registration
+	rosterHeadBytes     = 4
 )
 
 // FrameRows returns the most rows of a Deal or Section frame: as many whole rows
@@ -38,7 +37,7 @@ func (g *Geometry) FrameRows() int { return FrameLimit / g.RowBytes() }
 
 // HeaderFrameRows returns the most rows of a Headers frame, and of a Ranks frame,
 // so that one Ranks frame answers one Headers frame.
-func (g *Geometry) HeaderFrameRows() int { return headerFrameRowsLimit }
+func (g *Geometry) HeaderFrameRows() int { return FrameLimit / HeaderBytes }
 
 // RowFrameBytes returns the payload of a Deal or Section frame of so many rows.
 func (g *Geometry) RowFrameBytes(rows int) int { return rows * g.RowBytes() }
