@@ -3,8 +3,9 @@
 // manifest alone (tables, cell and frame sizes); an [Attempt] is what follows
 // from the IDs allocated and the roster as well (records, sections, links).
 //
-// It guarantees that a bound on an honest server's section or link is never
-// passed (each bound carries its argument in its comment), that all servers
+// It guarantees that no load of honest servers passes a section's bound, nor a
+// header link's but with probability 2^-80 an attempt (each bound carries its
+// argument in its comment), that all servers
 // compute the same numbers (integers, or IEEE operations that no compiler may
 // fuse), and that parameters which would break a layout are refused by
 // [Params.Validate]. No other package multiplies record sizes.
