@@ -53,7 +53,7 @@ type Schedule struct {
 // New is the schedule of an era of the cluster with the given id, the hash of
 // its public key. The era only labels the schedule: the master secret of every
 // era is another.
-func New(master *Master, cluster *[32]byte, era uint32) *Schedule {
+func New(master Master, cluster [32]byte, era uint32) *Schedule {
 	s := &Schedule{prk: extract(master[:], cluster[:]), era: era}
 	token, pass, head := s.Derive("token"), s.Derive("pass"), s.Derive("head")
 	s.token, s.pass, s.head = token[:], pass[:], head[:]
@@ -71,13 +71,13 @@ func (s *Schedule) Derive(label string, context ...[]byte) [32]byte {
 
 // ClientKey is the key that a client shares with the TEEs: of its ID, the hash
 // of its registration's public key, and the generation of the registration.
-func (s *Schedule) ClientKey(id uint32, keyHash *[32]byte, generation uint32) [32]byte {
+func (s *Schedule) ClientKey(id uint32, keyHash [32]byte, generation uint32) [32]byte {
 	return s.Derive("client", le.AppendUint32(nil, id), keyHash[:], le.AppendUint32(nil, generation))
 }
 
 // SimulatedClientKey is the key of a simulated client: anyone who has the
 // manifest with the seed can compute it.
-func SimulatedClientKey(seed *[32]byte, id uint32) [32]byte {
+func SimulatedClientKey(seed [32]byte, id uint32) [32]byte {
 	return [32]byte(expand(seed[:], info("simulated client", le.AppendUint32(nil, id)), 32))
 }
 

@@ -43,24 +43,27 @@ func (m *MACs) Clone() *MACs { return m.s.MACs() }
 // bytes, out n*16. It panics if the lengths differ or the kind is unknown:
 // both are public and fixed by the code that calls.
 func (m *MACs) Tags(kind uint8, inputs, out []byte) {
-	n := len(inputs) / MACInputBytes
-	if len(inputs) != n*MACInputBytes || len(out) != n*MACBytes {
-		panic("keys: Tags needs n inputs of 48 bytes and room for n tags of 16")
-	}
-	if kind != KindToken && kind != KindPass {
-		panic("keys: Tags knows tokens (1) and passes (2)")
-	}
+	checkTags(kind, inputs, out)
 	h := m.hash[kind-1]
-	for i := range n {
+	for i := range len(out) / MACBytes {
 		h.Reset()
 		h.Write(inputs[i*MACInputBytes : (i+1)*MACInputBytes])
 		copy(out[i*MACBytes:(i+1)*MACBytes], h.Sum(m.sum[:0]))
 	}
 }
 
+func checkTags(kind uint8, inputs, out []byte) {
+	if n := len(out) / MACBytes; len(inputs) != n*MACInputBytes || len(out) != n*MACBytes {
+		panic("keys: Tags needs n inputs of 48 bytes and room for n tags of 16")
+	}
+	if kind != KindToken && kind != KindPass {
+		panic("keys: Tags knows tokens (1) and passes (2)")
+	}
+}
+
 // HeadMAC is the MAC over a head that clients carry from one server to
 // another: HMAC-SHA-256 of (epoch u64, head), truncated.
-func (s *Schedule) HeadMAC(epoch uint64, head *[32]byte) [MACBytes]byte {
+func (s *Schedule) HeadMAC(epoch uint64, head [32]byte) [MACBytes]byte {
 	h := hmac.New(sha256.New, s.head)
 	h.Write(le.AppendUint64(nil, epoch))
 	h.Write(head[:])
@@ -68,7 +71,7 @@ func (s *Schedule) HeadMAC(epoch uint64, head *[32]byte) [MACBytes]byte {
 }
 
 // CheckHead says whether mac is HeadMAC(epoch, head), in constant time.
-func (s *Schedule) CheckHead(epoch uint64, head *[32]byte, mac []byte) bool {
+func (s *Schedule) CheckHead(epoch uint64, head [32]byte, mac []byte) bool {
 	want := s.HeadMAC(epoch, head)
 	return subtle.ConstantTimeCompare(want[:], mac) == 1
 }

@@ -13,7 +13,7 @@ type PRF struct {
 	in, out [16]byte
 }
 
-// Ties is the PRF of the ties of an epoch, whatever the attempt: of
+// TiePRF is the PRF of the ties of an epoch, whatever the attempt: of
 // sender<<16 | index, or whatever 64 bits name a message.
 func (s *Schedule) TiePRF(epoch uint64) *PRF {
 	return s.prf("tie", le.AppendUint64(nil, epoch))
@@ -21,7 +21,7 @@ func (s *Schedule) TiePRF(epoch uint64) *PRF {
 
 // RouterPRF is the PRF of recipients that chooses the routing server of a
 // header in the attempt with identity a.
-func (s *Schedule) RouterPRF(a *[32]byte) *PRF { return s.prf("route", a[:]) }
+func (s *Schedule) RouterPRF(a [32]byte) *PRF { return s.prf("route", a[:]) }
 
 func (s *Schedule) prf(label string, context []byte) *PRF {
 	key := s.Derive(label, context)
@@ -56,6 +56,6 @@ func (s *Schedule) Ties(epoch uint64, in, out []uint64) { s.TiePRF(epoch).Values
 // Routers sets out[i] to the 64 bits that choose the routing server for
 // recipients[i] in the attempt a. It derives the key anew; for many small
 // batches keep a RouterPRF.
-func (s *Schedule) Routers(a *[32]byte, recipients []uint32, out []uint64) {
+func (s *Schedule) Routers(a [32]byte, recipients []uint32, out []uint64) {
 	s.RouterPRF(a).Values32(recipients, out)
 }

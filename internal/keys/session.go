@@ -20,14 +20,14 @@ const SessionKeyBytes = 16
 // cell.Down) between a client and its server of one role
 // (cell.RoleIngestion or cell.RoleStorage), for one start of the client and
 // one boot of the server.
-func SessionKey(clientKey *[32]byte, direction, role uint8, clientSalt, serverSalt *[16]byte) [SessionKeyBytes]byte {
+func SessionKey(clientKey [32]byte, direction, role uint8, clientSalt, serverSalt [16]byte) [SessionKeyBytes]byte {
 	return [SessionKeyBytes]byte(expand(clientKey[:], info("session",
 		[]byte{direction}, []byte{role}, clientSalt[:], serverSalt[:]), SessionKeyBytes))
 }
 
 // Session is the AES-128-GCM of a session. Nonces are 12 bytes and the
 // caller's: one plaintext per nonce, ever. About 700 bytes; it may be cached.
-func Session(clientKey *[32]byte, direction, role uint8, clientSalt, serverSalt *[16]byte) AEAD {
+func Session(clientKey [32]byte, direction, role uint8, clientSalt, serverSalt [16]byte) AEAD {
 	key := SessionKey(clientKey, direction, role, clientSalt, serverSalt)
 	return gcm(key[:])
 }

@@ -87,5 +87,5 @@ func GatewayToCoordinator() *Limits {
 
 // PeerLimitsOf is the bounds of frames between the servers of a geometry.
 func PeerLimitsOf(g *geometry.Geometry) *PeerLimits {
-	return &PeerLimits{Bytes: geometry.FrameLimit, Servers: len(g.Params().Servers), RowBytes: g.RowBytes()}
+	return &PeerLimits{Bytes: geometry.FrameLimit, Servers: g.Servers(), RowBytes: g.RowBytes()}
 }

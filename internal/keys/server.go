@@ -1,0 +1,72 @@
+package keys
+
+import "sync"
+
+// Server is what the machines of one server compute under the cluster's
+// secrets: a Schedule with batches spread over T threads. Its batched methods
+// are called from one goroutine at a time, all others from any.
+//
+// Which thread computes what follows from n and T alone.
+type Server struct {
+	*Schedule
+	seed [32]byte
+	macs []*MACs
+}
+
+// batchLeast is the fewest values worth a thread of their own.
+const batchLeast = 512
+
+// NewServer makes the keys of a server with T = workers threads. seed is that
+// of the manifest's simulated clients; all zeros where there are none.
+func NewServer(s *Schedule, seed [32]byte, workers int) *Server {
+	k := &Server{Schedule: s, seed: seed}
+	for range max(workers, 1) {
+		k.macs = append(k.macs, s.MACs())
+	}
+	return k
+}
+
+// SimulatedClientKey is the key of a client that exists at genesis for a
+// simulation.
+func (k *Server) SimulatedClientKey(id uint32) [32]byte { return SimulatedClientKey(k.seed, id) }
+
+// Session is the function Session.
+func (k *Server) Session(clientKey [32]byte, direction, role uint8, clientSalt, serverSalt [16]byte) AEAD {
+	return Session(clientKey, direction, role, clientSalt, serverSalt)
+}
+
+// Tags is MACs.Tags on all threads.
+func (k *Server) Tags(kind uint8, inputs, out []byte) {
+	checkTags(kind, inputs, out)
+	k.each(len(out)/MACBytes, func(worker, from, to int) {
+		k.macs[worker].Tags(kind, inputs[from*MACInputBytes:to*MACInputBytes], out[from*MACBytes:to*MACBytes])
+	})
+}
+
+// Ties is Schedule.Ties on all threads.
+func (k *Server) Ties(epoch uint64, in, out []uint64) {
+	k.each(len(in), func(_, from, to int) {
+		k.Schedule.Ties(epoch, in[from:to], out[from:to])
+	})
+}
+
+// Routers is Schedule.Routers on all threads.
+func (k *Server) Routers(a [32]byte, recipients []uint32, out []uint64) {
+	k.each(len(recipients), func(_, from, to int) {
+		k.Schedule.Routers(a, recipients[from:to], out[from:to])
+	})
+}
+
+// each runs f over [0, n) in as many consecutive parts as there are threads.
+func (k *Server) each(n int, f func(worker, from, to int)) {
+	parts := min(len(k.macs), (n+batchLeast-1)/batchLeast)
+	if parts <= 1 {
+		f(0, 0, n)
+		return
+	}
+	var wait sync.WaitGroup
+	for w := range parts {
+		wait.Go(func() { f(w, w*n/parts, (w+1)*n/parts) })
+	}
+	wait.Wait()
+}
