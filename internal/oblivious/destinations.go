@@ -49,7 +49,7 @@ func (w *Workers) Destinations(want []uint32, cells int, kept []byte) {
 	w.Compact(marks, WordRows(e))
 	w.route(e, cells)
 
-	// Entry at place i is record i's no more: sort back by record.
+	// An entry is now at its place: note that and sort back by record.
 	for i, x := range e {
 		stays := choice.Less(x>>32, limit)
 		e[i] = x<<32 | uint64(i)<<1 | stays.Bit()

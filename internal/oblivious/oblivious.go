@@ -6,8 +6,9 @@
 // the time of every function depend on public values only: lengths, widths,
 // section sizes, numbers of cells and of workers. Marks, labels, keys, ranks
 // and the records themselves are secret. The result is the same for any number
-// of workers. Any length is allowed, 0 and 1 too. A Workers that has seen its
-// largest input with one worker allocates nothing more.
+// of workers. Any length is allowed, 0 and 1 too. With one worker, a Workers
+// that has seen its largest input allocates nothing more; with several, it
+// allocates a little for handing out the work, as lengths alone decide.
 //
 // It does not check that secret inputs keep their promise (for instance that a
 // label occurs as often as the size of its section says): the network would
