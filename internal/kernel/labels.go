@@ -91,6 +91,9 @@ func Route(entries []uint64, lo, hi, count int, cells, boundary uint32) {
 // of two and whose first entry is at the place first. Oblivious in the entries;
 // cells and first are public. (n/2)*log2(n) exchanges.
 func RouteBlock(entries []uint64, cells, first uint32) {
+	if n := len(entries); n&(n-1) != 0 {
+		panic("kernel: block is not a power of two")
+	}
 	if traceOn {
 		trace("RouteBlock", unsafe.Pointer(unsafe.SliceData(entries)), nil, len(entries), int(cells), int(first))
 	}
