@@ -1,0 +1,272 @@
+package coordinator
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/teems-go/teems/geometry"
+	"github.com/teems-go/teems/internal/wire"
+)
+
+func testGeometry(t testing.TB, servers, capacity, attempts int) *geometry.Geometry {
+	t.Helper()
+	p := geometry.Params{
+		Capacity: capacity, CellBytes: 16, Attempts: attempts,
+		ID: geometry.IDChannel{Out: 1, Contact: 1, Open: true},
+	}
+	for range servers {
+		p.Servers = append(p.Servers, geometry.Server{Roles: geometry.AllRoles, Weight: 1})
+	}
+	g, err := geometry.New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// script drives a machine and writes down what it does.
+type script struct {
+	t   *testing.T
+	m   *Machine
+	now time.Duration
+	out []string
+}
+
+func newScript(t *testing.T, cfg Config) *script {
+	m, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &script{t: t, m: m}
+}
+
+func (s *script) tick(at time.Duration) {
+	s.now = at
+	out := s.m.Tick(at)
+	if p := out.Propose; p != nil {
+		i, d := p.Roster.Counts()
+		s.out = append(s.out, fmt.Sprintf("%v propose %d.%d limit %d in %d out %d", at, p.Epoch, p.Attempt, p.Roster.Limit, i, d))
+	}
+	for _, e := range out.Events {
+		switch e.Kind {
+		case EpochCommitted:
+			s.out = append(s.out, fmt.Sprintf("%v committed %d", at, e.Epoch))
+		case EpochDone:
+			n := 0
+			for _, r := range e.Reports {
+				if r.Epoch == e.Epoch {
+					n++
+				}
+			}
+			s.out = append(s.out, fmt.Sprintf("%v done %d reports %d", at, e.Epoch, n))
+		case Stopped:
+			s.out = append(s.out, fmt.Sprintf("%v stopped %d %s", at, e.Server, e.Reason))
+		case Diverged:
+			s.out = append(s.out, fmt.Sprintf("%v diverged", at))
+		}
+	}
+}
+
+// all sets the same status for all servers of the machine.
+func (s *script) all(status wire.Status) {
+	for i := range s.m.servers {
+		s.m.Status(i, &status)
+	}
+}
+
+func (s *script) up() {
+	for i := range s.m.servers {
+		s.m.ServerUp(i)
+	}
+}
+
+func (s *script) want(lines ...string) {
+	s.t.Helper()
+	if !slices.Equal(s.out, lines) {
+		s.t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(s.out, "\n\t"), strings.Join(lines, "\n\t"))
+	}
+	s.out = nil
+}
+
+func both(up bool, ids ...uint32) (out []wire.Connection) {
+	for _, id := range ids {
+		out = append(out, wire.Connection{Client: id, Role: 1, Up: up}, wire.Connection{Client: id, Role: 2, Up: up})
+	}
+	return out
+}
+
+const second = time.Second
+
+func status(committed uint64, attempt uint16) wire.Status {
+	return wire.Status{Committed: committed, Open: committed + 1, Attempt: attempt, Peers: 1, Users: []uint32{4, 4},
+		Newest: wire.EpochReport{Epoch: committed}}
+}
+
+func TestPeriod(t *testing.T) {
+	s := newScript(t, Config{Geometry: testGeometry(t, 2, 100, 2), Period: second})
+	s.tick(0)
+	s.m.ServerUp(0)
+	s.m.ServerUp(1)
+	st := status(0, 0)
+	s.m.Status(0, &st)
+	s.tick(second / 2)
+	s.want() // server 1 has not said anything yet
+	s.m.Connections(0, both(true, 1, 7, 50))
+	s.m.Status(1, &st)
+	s.tick(second)
+	s.want("1s propose 1.1 limit 8 in 2 out 2")
+	s.all(status(0, 1))
+	s.tick(1900 * time.Millisecond)
+	s.want()
+	s.all(status(1, 0))
+	s.tick(1950 * time.Millisecond)
+	s.want("1.95s committed 1", "1.95s done 1 reports 2")
+	if next, ok := s.m.Next(); !ok || next != 2*second {
+		t.Errorf("Next is %v, %v", next, ok)
+	}
+	s.m.Connections(0, both(false, 1))
+	s.tick(2 * second)
+	s.want("2s propose 2.1 limit 8 in 1 out 1")
+	// Late by 1.3 s: the next one starts at once, and the one after that is on time.
+	s.all(status(2, 0))
+	s.tick(4300 * time.Millisecond)
+	s.want("4.3s propose 3.1 limit 8 in 1 out 1", "4.3s committed 2", "4.3s done 2 reports 2")
+	s.all(status(3, 0))
+	s.tick(4400 * time.Millisecond)
+	s.tick(4799 * time.Millisecond)
+	s.want("4.4s committed 3", "4.4s done 3 reports 2")
+	s.tick(4800 * time.Millisecond)
+	s.want("4.8s propose 4.1 limit 8 in 1 out 1")
+}
+
+func TestAsFastAsPossible(t *testing.T) {
+	s := newScript(t, Config{Geometry: testGeometry(t, 2, 100, 2), SubmitTimeout: 5 * second,
+		StartWhen: func(in, out int) bool { return in >= 2 && out >= 2 }, LastEpoch: 3})
+	s.up()
+	s.all(status(0, 0))
+	s.m.Connections(3, both(true, 2))
+	s.tick(100 * second)
+	s.m.Connections(3, both(true, 3))
+	s.tick(101 * second)
+	s.want()
+	if next, ok := s.m.Next(); !ok || next != 106*second {
+		t.Errorf("Next is %v, %v", next, ok)
+	}
+	a, b := status(0, 0), status(0, 0)
+	a.Submissions, b.Submissions, a.Controls = 1, 1, 1
+	s.m.Status(0, &a)
+	s.m.Status(1, &b)
+	s.tick(102 * second)
+	s.want()
+	b.Controls = 1
+	s.m.Status(1, &b)
+	s.tick(103 * second)
+	s.want("1m43s propose 1.1 limit 8 in 2 out 2")
+	// Cells counted for epoch 2 while 1 is routed; Open of one server lags.
+	a, b = status(0, 1), status(0, 1)
+	a.Open, a.Submissions, a.Controls = 2, 2, 2
+	s.m.Status(0, &a)
+	s.m.Status(1, &b)
+	s.tick(104 * second)
+	a.Committed, a.Attempt, b = 1, 0, status(1, 0)
+	s.m.Status(0, &a)
+	s.tick(104 * second)
+	s.want()
+	s.m.Status(1, &b)
+	s.tick(105 * second)
+	s.want("1m45s propose 2.1 limit 8 in 2 out 2", "1m45s committed 1")
+	// Silent clients are waited for no longer than SubmitTimeout.
+	s.all(status(2, 0))
+	s.tick(106 * second)
+	s.tick(110 * second)
+	s.want("1m46s committed 2", "1m46s done 1 reports 1", "1m46s done 2 reports 2")
+	s.m.GatewayDown(3)
+	s.tick(111 * second)
+	s.want("1m51s propose 3.1 limit 8 in 0 out 0")
+	s.all(status(3, 0))
+	s.tick(112 * second)
+	s.tick(200 * second)
+	s.want("1m52s committed 3", "1m52s done 3 reports 2")
+	if next, ok := s.m.Next(); ok {
+		t.Errorf("Next is %v after the last epoch", next)
+	}
+}
+
+func TestAttempts(t *testing.T) {
+	s := newScript(t, Config{Geometry: testGeometry(t, 2, 100, 2), Period: second, AttemptTimeout: 10 * second, RestartDelay: second})
+	s.up()
+	s.all(status(4, 0))
+	s.tick(0)
+	s.want("0s propose 5.1 limit 8 in 0 out 0")
+	s.m.Connections(0, both(true, 5))
+	s.tick(9 * second)
+	s.tick(10 * second)
+	s.want("10s propose 5.2 limit 8 in 1 out 1")
+	// The timeout has doubled; the cap is 2, so the next one is void.
+	s.tick(29 * second)
+	s.want()
+	s.tick(30 * second)
+	s.want("30s propose 5.3 limit 0 in 0 out 0")
+	// A server restarts.
+	s.m.ServerDown(1)
+	s.tick(31 * second)
+	s.m.ServerUp(1)
+	s.tick(32 * second)
+	st := status(4, 0)
+	s.m.Status(1, &st)
+	s.tick(33 * second)
+	s.tick(33900 * time.Millisecond)
+	s.want()
+	s.tick(34 * second)
+	s.want("34s propose 5.4 limit 0 in 0 out 0")
+	// A link between servers breaks, and one has begun an attempt of another coordinator.
+	st = status(4, 9)
+	st.Peers = 0
+	s.m.Status(0, &st)
+	s.tick(35 * second)
+	st.Peers = 1
+	s.m.Status(0, &st)
+	s.tick(36 * second)
+	s.tick(37 * second)
+	s.want("37s propose 5.10 limit 0 in 0 out 0")
+	// Servers differ: nothing is proposed until they agree.
+	st = status(5, 0)
+	s.m.Status(0, &st)
+	s.tick(38 * second)
+	s.tick(400 * second)
+	s.want("6m40s diverged")
+	s.m.Status(1, &st)
+	s.tick(401 * second)
+	s.want("6m41s propose 6.1 limit 8 in 1 out 1", "6m41s committed 5", "6m41s done 5 reports 2")
+	s.m.Stopped(1, "wrong manifest")
+	s.tick(402 * second)
+	s.tick(1000 * second)
+	s.want("6m42s stopped 1 wrong manifest")
+}
+
+// A coordinator that starts while an attempt is under way leaves it a moment
+// and then goes on above it.
+func TestResume(t *testing.T) {
+	s := newScript(t, Config{Geometry: testGeometry(t, 2, 100, 8), RestartDelay: second})
+	s.up()
+	st := status(7, 3)
+	s.m.Status(0, &st)
+	st.Attempt = 2
+	s.m.Status(1, &st)
+	s.tick(0)
+	s.tick(second / 2)
+	s.want()
+	s.tick(second)
+	s.want("1s propose 8.4 limit 8 in 0 out 0")
+}
+
+func TestConfig(t *testing.T) {
+	for _, cfg := range []Config{{}, {Geometry: testGeometry(t, 1, 10, 1), Period: -1}} {
+		if _, err := New(cfg); err == nil {
+			t.Errorf("%+v was taken", cfg)
+		}
+	}
+}
