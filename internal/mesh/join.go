@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 )
 
 // The message with the cluster's secret, the only one of its connection:
@@ -42,10 +43,10 @@ func (m *Mesh) release(ctx context.Context, conn net.Conn, raw *rawConn, who Pee
 	return nil
 }
 
-// Join gets the cluster's secret from the first member that gives it, asking
-// one after the other until ctx ends. It needs Self, Servers, Attester, Dial,
-// Log and AfterFunc of the configuration. That the secret is the cluster's the
-// caller checks, by the public key in the manifest.
+// Join gets the cluster's secret from the first member that gives it; it asks
+// all of them, again and again, until ctx ends. It needs Self, Servers,
+// Attester, Dial, Log and AfterFunc of the configuration. That the secret is
+// the cluster's the caller checks, by the public key in the manifest.
 func Join(ctx context.Context, cfg Config) ([]byte, error) {
 	if cfg.Attester == nil || cfg.Dial == nil {
 		return nil, errors.New("mesh: joining takes an attester and a dialler")
@@ -54,26 +55,42 @@ func Join(ctx context.Context, cfg Config) ([]byte, error) {
 		return nil, errors.New("mesh: this is the only server and it has no secret: nobody can give it one")
 	}
 	cfg.setDefaults()
-	pause := FirstPause
-	said := make([]string, cfg.Servers)
-	for {
-		for s := range cfg.Servers {
-			if s == cfg.Self {
-				continue
-			}
-			secret, err := cfg.ask(ctx, s)
-			if err == nil {
-				return secret, nil
-			}
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			if err.Error() != said[s] {
-				said[s] = err.Error()
-				cfg.Log(fmt.Sprintf("mesh: no secret from server %d: %v; trying on", s, err))
-			}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	given := make(chan []byte, cfg.Servers)
+	var all sync.WaitGroup
+	for s := range cfg.Servers {
+		if s != cfg.Self {
+			all.Go(func() { cfg.askOn(ctx, s, given) })
 		}
-		cfg.sleep(ctx, pause)
+	}
+	defer all.Wait()
+	defer cancel()
+	select {
+	case secret := <-given:
+		return secret, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// askOn asks a server until it gives the secret or ctx ends.
+func (c *Config) askOn(ctx context.Context, server int, given chan<- []byte) {
+	pause, said := FirstPause, ""
+	for {
+		secret, err := c.ask(ctx, server)
+		if err == nil {
+			given <- secret
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if err.Error() != said {
+			said = err.Error()
+			c.Log(fmt.Sprintf("mesh: no secret from server %d: %v; trying on", server, err))
+		}
+		c.sleep(ctx, pause)
 		pause = min(2*pause, LastPause)
 	}
 }

@@ -49,7 +49,7 @@ type Peer struct {
 // Attester makes attested connections; both return when ctx ends, and close
 // conn when they fail. An error says which check failed.
 type Attester interface {
-	// Client speaks first, to the given server, and fails if another answers.
+	// Client speaks first, to the given server; the mesh checks that it answered.
 	Client(ctx context.Context, conn net.Conn, server int) (net.Conn, Peer, error)
 	Server(ctx context.Context, conn net.Conn) (net.Conn, Peer, error)
 }
