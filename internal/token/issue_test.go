@@ -63,7 +63,7 @@ func drawRequest(rng *rand.Rand, p *reference.Parameters, now uint64) reference.
 		Slot:    pick(rng, 0, uint16(rng.IntN(p.Slots+2)), uint16(rng.Uint32())),
 		Sender:  rng.Uint32(),
 		Ceiling: rng.Uint32(),
-		E1:      now + rng.Uint64N(p.Hmax+3),
+		E1:      now + pick(rng, rng.Uint64N(p.Hmax+3), rng.Uint64N(8)),
 	}
 	r.E2 = r.E1 + rng.Uint64N(p.Lmax+2)
 	switch rng.IntN(16) {
@@ -114,7 +114,7 @@ func TestIssueAgainstReference(t *testing.T) {
 		shards := 1 + rng.IntN(4)
 		state := token.NewSlots(uint16(p.Slots), shards)
 		for v := range shards {
-			p.Users = append(p.Users, rng.Uint32N(4))
+			p.Users = append(p.Users, rng.Uint32N(6))
 			p.Generations = append(p.Generations, rng.Uint32N(3))
 			if err := state.Grow(v, p.Users[v]); err != nil {
 				t.Fatal(err)
