@@ -18,7 +18,7 @@ var (
 const (
 	goldenAddress = "teems1m6kmamcqqqqywe8kk9c"
 	goldenToken   = "teems-token1m6kmamcpqgpsqngqqqqqq2rtacqqqqqqqyqqqqqzqqqqp6qrqqqqqqqqqr5qgqqqqqqqqqqpqgpsqqqqqqqqqqqqqqqqqq8lk79ljr"
-	goldenPass    = "teems-pass1m6kmamczqyqqqqgqqqqqyqqqqqysqqqqqqqqqqqqqqqqqgqqqqqqqqqqqpqqqqqqqqqqqqqqqqqqqqqqqqzqqqqqqqqqqqljf50d"
+	goldenPass    = "teems-pass1m6kmamczqyqqqqgqqqqqyqqqqqysqqqqqqqqqqqqqqqqqqgqqqqqqqqqqqpqqqqqqqqqqqqqqqqqqqqqqqqqzqqqqqqqqqqqljf50d"
 )
 
 func TestGolden(t *testing.T) {

@@ -70,3 +70,6 @@ func (k *Server) each(n int, f func(worker, from, to int)) {
 	}
 	wait.Wait()
 }
+
+// Hash is the function Hash.
+func (k *Server) Hash(data []byte) [32]byte { return Hash(data) }

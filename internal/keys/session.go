@@ -6,7 +6,7 @@ import (
 )
 
 // AEAD seals and opens cells; cipher.AEAD has it. Safe for concurrent use.
-type AEAD interface {
+type AEAD = interface {
 	// Seal appends the ciphertext and 16 bytes of tag to dst.
 	Seal(dst, nonce, plaintext, ad []byte) []byte
 	// Open appends the plaintext to dst, or fails if the tag does not fit.
