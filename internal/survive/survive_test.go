@@ -1,6 +1,7 @@
 package survive_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"testing"
@@ -92,6 +93,64 @@ func TestNothingHashedButSurvivors(t *testing.T) {
 	}
 	if asked != 4 || len(p.asked) != n {
 		t.Errorf("asked for %d recipients in %d calls, want 4 in %d", asked, len(p.asked), n)
+	}
+}
+
+// listed is a PRF whose ties are listed by sender.
+type listed struct {
+	prf
+	ties []uint64
+}
+
+func (p listed) Ties(_ uint64, in, out []uint64) {
+	for i, x := range in {
+		out[i] = p.ties[x>>16]
+	}
+}
+
+func TestTies(t *testing.T) {
+	ties := []uint64{1 << 63, 3, 2, 1<<63 + 1, 1<<64 - 1, 0, 3}
+	in := makeRecords(len(ties))
+	for i := range ties {
+		record(in, i, 5, survive.Contact, 8, uint32(i), 0)
+	}
+	got := alone(t, survive.Classes{Contact: 7}, listed{ties: ties}, in)
+	for i, want := range []uint32{4, 2, 1, 5, 6, 0, 3} {
+		if got[i] != want {
+			t.Errorf("record %d: cell %d, want %d", i, got[i], want)
+		}
+	}
+}
+
+// TestDecider looks at the ranks themselves: beyond a class's room, and for a
+// dummy, there is none.
+func TestDecider(t *testing.T) {
+	in := makeRecords(6)
+	for i := range 5 {
+		record(in, i, 1, byte(i/3), uint32(i), uint32(i), 0)
+	}
+	s := survive.NewSender(oblivious.NewWorkers(1), prf{})
+	plan := survive.Plan{Classes: survive.Classes{Contact: 9, Stranger: 9}, Pattern: []uint32{0}, Links: []int{6}}
+	if err := s.Prepare(plan, 1, [32]byte{}, in); err != nil {
+		t.Fatal(err)
+	}
+	d := survive.NewDecider(oblivious.NewWorkers(1))
+	copy(d.Begin(6), s.Section(0))
+	count := map[uint32]int{}
+	for b := d.Decide(survive.Classes{Contact: 2, Stranger: 1}); len(b) > 0; b = b[survive.RankBytes:] {
+		count[binary.LittleEndian.Uint32(b)]++
+	}
+	if len(count) != 3 || count[0] != 2 || count[1] != 1 || count[survive.Dropped] != 3 {
+		t.Errorf("ranks %v", count)
+	}
+	out := make([]uint32, 6)
+	if err := s.Cells(out); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range out {
+		if c != survive.Dropped {
+			t.Errorf("record %d has cell %d without an answer", i, c)
+		}
 	}
 }
 

@@ -171,6 +171,23 @@ func TestPassClasses(t *testing.T) {
 	}
 }
 
+// zeroMAC is a MAC whose tags are all zero.
+type zeroMAC struct{}
+
+func (zeroMAC) Tags(_ uint8, _, out []byte) { clear(out) }
+
+// TestNoPass checks that a pass of zeros is none, even if its MAC were zero.
+func TestNoPass(t *testing.T) {
+	in, out := view(1, reference.Grant{Kind: token.KindPass, Recipient: 2, Ceiling: 9, Era: 3, Generation: 7, E1: 1, E2: 99}), passesOf(1)
+	checker := token.NewChecker(rules, []token.Key{{Era: 3, MAC: zeroMAC{}}})
+	if err := checker.Passes(12, directory(t), in, out); err != nil {
+		t.Fatal(err)
+	}
+	if out.Class[0] != 1 || out.Priority[0] != 0 || out.Real[0] != 1 {
+		t.Errorf("class %d, priority %d, real %d", out.Class[0], out.Priority[0], out.Real[0])
+	}
+}
+
 // TestManyCells crosses the borders of chunks: a submission's verdict does not
 // depend on what else is in the batch.
 func TestManyCells(t *testing.T) {
