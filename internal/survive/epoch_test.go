@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/oblivious"
 	"github.com/teems-go/teems/internal/reference"
 	"github.com/teems-go/teems/internal/survive"
@@ -26,8 +27,8 @@ type server struct {
 func (w *world) judge(t *testing.T, s *server, seed uint64) {
 	t.Helper()
 	data, senders := w.encode(s.subs)
-	size := 64 + (w.outID+w.outTk)*(token.HeadBytes+bodyBytes)
-	view := token.Cells{Data: data, First: 64, Submission: size, Cell: token.HeadBytes + bodyBytes,
+	size := 64 + (w.outID+w.outTk)*(cell.MessageHeader+bodyBytes)
+	view := token.Cells{Data: data, First: 64, Submission: size, Cell: cell.MessageHeader + bodyBytes,
 		PerSender: w.outID, Senders: senders}
 	n := view.Count()
 	s.passes = token.Passes{Real: make([]byte, n), Status: make([]byte, n), Recipient: make([]uint32, n),

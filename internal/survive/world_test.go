@@ -6,30 +6,25 @@ import (
 	"math/rand/v2"
 	"strconv"
 
+	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/reference"
-	"github.com/teems-go/teems/internal/token"
 )
 
 // mac is a test MAC: SHA-256 of a key and the input.
 type mac struct{ key uint64 }
 
 func (m mac) Tags(kind uint8, inputs, out []byte) {
-	for i := 0; i < len(out)/token.TagBytes; i++ {
+	for i := 0; i < len(out)/cell.MACBytes; i++ {
 		b := binary.LittleEndian.AppendUint64([]byte{kind}, m.key)
-		sum := sha256.Sum256(append(b, inputs[i*token.InputBytes:(i+1)*token.InputBytes]...))
-		copy(out[i*token.TagBytes:], sum[:token.TagBytes])
+		sum := sha256.Sum256(append(b, inputs[i*cell.MACInputBytes:(i+1)*cell.MACInputBytes]...))
+		copy(out[i*cell.MACBytes:], sum[:cell.MACBytes])
 	}
 }
 
 func (m mac) tag(g reference.Grant) (t [16]byte) {
-	f := token.Fields{Kind: g.Kind, Sender: g.Sender, Recipient: g.Recipient, Ceiling: g.Ceiling,
-		Era: g.Era, Generation: g.Generation, E1: g.E1, E2: g.E2, Slot: g.Slot}
-	f.Channel = token.ChannelToken
-	if g.Kind == token.KindPass {
-		f.Channel = token.ChannelID
-	}
-	var in [token.InputBytes]byte
-	f.Put(in[:])
+	var in [cell.MACInputBytes]byte
+	cell.PutMACInput(in[:], g.Kind, cell.ChannelOf(g.Kind), g.Slot, g.Sender, g.Recipient,
+		g.Ceiling, g.Era, g.Generation, g.E1, g.E2)
 	m.Tags(g.Kind, in[:], t[:])
 	return t
 }
@@ -203,7 +198,7 @@ func (w *world) encode(subs []reference.Submission) (data []byte, senders []uint
 	for _, s := range subs {
 		data = append(data, make([]byte, 64)...)
 		for _, c := range append(append([]reference.Cell(nil), s.ID...), s.Token...) {
-			b := make([]byte, token.HeadBytes+bodyBytes)
+			b := make([]byte, cell.MessageHeader+bodyBytes)
 			if c.Real {
 				b[0] = 1
 			}

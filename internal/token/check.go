@@ -3,6 +3,7 @@ package token
 import (
 	"encoding/binary"
 
+	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/choice"
 )
 
@@ -17,17 +18,17 @@ const chunkCells = 512
 type Checker struct {
 	rules  Rules
 	keys   []Key
-	cells  []cell
+	cells  []entry
 	inputs []byte
 	tags   []byte
 }
 
-// cell is what the checks need of a cell, and what they found so far.
-type cell struct {
-	recipient, generation, era uint32
-	slot                       uint16
-	priority, ceiling          uint32
-	mac                        [2]uint64
+// entry is what the checks need of a cell, and what they found so far.
+type entry struct {
+	recipient, era    uint32
+	slot              uint16
+	priority, ceiling uint32
+	mac               [2]uint64
 
 	real   choice.Mask
 	exists choice.Mask
@@ -58,8 +59,8 @@ func (c *Checker) Tokens(epoch uint64, dir *Directory, in Cells, out Tokens) err
 		return ErrSize
 	}
 	return c.each(in, func(first, count, base int) {
-		cells := c.read(epoch, dir, in, first, count, KindToken)
-		c.prove(KindToken, cells)
+		cells := c.read(epoch, dir, in, first, count, cell.KindToken)
+		c.prove(cell.KindToken, cells)
 		for i := range cells {
 			x := &cells[i]
 			proven := x.proven & choice.Less(uint64(x.slot), uint64(c.rules.Slots))
@@ -72,11 +73,11 @@ func (c *Checker) Tokens(epoch uint64, dir *Directory, in Cells, out Tokens) err
 			}
 			x.good = valid &^ repeated
 
-			status := choice.Select(repeated, StatusRepeated, StatusTaken)
-			status = choice.Select(x.inTime, status, StatusNotValidNow)
-			status = choice.Select(proven, status, StatusBadToken)
-			status = choice.Select(x.exists, status, StatusNoRecipient)
-			status = choice.Select(x.real, status, StatusDummy)
+			status := choice.Select(repeated, uint64(cell.StatusRepeated), uint64(cell.StatusTaken))
+			status = choice.Select(x.inTime, status, uint64(cell.StatusWindow))
+			status = choice.Select(proven, status, uint64(cell.StatusBadToken))
+			status = choice.Select(x.exists, status, uint64(cell.StatusNoRecipient))
+			status = choice.Select(x.real, status, uint64(cell.StatusDummy))
 			out.Real[base+i] = byte(x.good.Bit())
 			out.Status[base+i] = byte(status)
 			out.Recipient[base+i] = x.recipient
@@ -104,9 +105,9 @@ func (c *Checker) Passes(epoch uint64, dir *Directory, in Cells, out Passes) err
 		return ErrSize
 	}
 	return c.each(in, func(first, count, base int) {
-		cells := c.read(epoch, dir, in, first, count, KindPass)
+		cells := c.read(epoch, dir, in, first, count, cell.KindPass)
 		if !c.rules.Open {
-			c.prove(KindPass, cells)
+			c.prove(cell.KindPass, cells)
 		}
 		for i := range cells {
 			x := &cells[i]
@@ -125,9 +126,9 @@ func (c *Checker) Passes(epoch uint64, dir *Directory, in Cells, out Passes) err
 			}
 			x.good = x.real & x.exists &^ contact &^ repeated // strangers only
 
-			status := choice.Select(repeated, StatusRepeated, StatusTaken)
-			status = choice.Select(x.exists, status, StatusNoRecipient)
-			status = choice.Select(x.real, status, StatusDummy)
+			status := choice.Select(repeated, uint64(cell.StatusRepeated), uint64(cell.StatusTaken))
+			status = choice.Select(x.exists, status, uint64(cell.StatusNoRecipient))
+			status = choice.Select(x.real, status, uint64(cell.StatusDummy))
 			out.Real[base+i] = byte((x.real & x.exists &^ repeated).Bit())
 			out.Status[base+i] = byte(status)
 			out.Recipient[base+i] = x.recipient
@@ -145,9 +146,9 @@ func (c *Checker) each(in Cells, f func(first, count, base int)) error {
 	}
 	step := max(1, chunkCells/in.PerSender)
 	if want := step * in.PerSender; len(c.cells) < want {
-		c.cells = make([]cell, want)
-		c.inputs = make([]byte, want*InputBytes)
-		c.tags = make([]byte, want*TagBytes)
+		c.cells = make([]entry, want)
+		c.inputs = make([]byte, want*cell.MACInputBytes)
+		c.tags = make([]byte, want*cell.MACBytes)
 	}
 	for first := 0; first < len(in.Senders); first += step {
 		f(first, min(step, len(in.Senders)-first), first*in.PerSender)
@@ -157,37 +158,35 @@ func (c *Checker) each(in Cells, f func(first, count, base int)) error {
 
 // read fills the scratch from the cells of count submissions and writes the MAC
 // inputs for the kind, which is public.
-func (c *Checker) read(epoch uint64, dir *Directory, in Cells, first, count int, kind uint8) []cell {
+func (c *Checker) read(epoch uint64, dir *Directory, in Cells, first, count int, kind uint8) []entry {
 	le := binary.LittleEndian
+	channel := cell.ChannelOf(kind)
 	cells := c.cells[:count*in.PerSender]
 	for i := range count {
 		sender := in.Senders[first+i]
 		for j := range in.PerSender {
 			at := in.First + (first+i)*in.Submission + j*in.Cell
-			b := in.Data[at : at+HeadBytes]
+			m := cell.Message(in.Data[at : at+cell.MessageHeader])
 			k := i*in.PerSender + j
 			x := &cells[k]
-			x.real = choice.Eq(uint64(b[0]), 1)
-			x.slot = le.Uint16(b[2:])
-			x.recipient = le.Uint32(b[4:])
-			x.priority = le.Uint32(b[8:])
-			x.ceiling = le.Uint32(b[12:])
-			e1, e2 := le.Uint64(b[16:]), le.Uint64(b[24:])
-			x.era, x.generation = le.Uint32(b[32:]), le.Uint32(b[36:])
-			x.mac = [2]uint64{le.Uint64(b[40:]), le.Uint64(b[48:])}
+			x.real = choice.Eq(uint64(m.Kind()), uint64(cell.Real))
+			x.recipient, x.slot = m.Recipient(), m.Slot()
+			x.priority, x.ceiling = m.Priority(), m.Ceiling()
+			x.era = m.Era()
+			x.mac = [2]uint64{le.Uint64(m.MAC()), le.Uint64(m.MAC()[8:])}
 
 			exists, generation := dir.Find(x.recipient)
 			x.exists = exists
-			x.inTime = choice.LessEq(e1, epoch) & choice.Less(epoch, e2)
-			x.proven = choice.Eq(uint64(generation), uint64(x.generation))
-			f := Fields{Kind: kind, Sender: sender, Recipient: x.recipient,
-				Era: x.era, Generation: x.generation, E1: e1, E2: e2}
-			if kind == KindToken {
-				f.Channel, f.Slot = ChannelToken, x.slot
-			} else {
-				f.Channel, f.Ceiling = ChannelID, x.ceiling
+			x.inTime = choice.LessEq(m.E1(), epoch) & choice.Less(epoch, m.E2())
+			x.proven = choice.Eq(uint64(generation), uint64(m.Generation()))
+
+			// What the kind has no use for is not covered, whatever it says.
+			slot, ceiling := x.slot, uint32(0)
+			if kind == cell.KindPass {
+				slot, ceiling = 0, x.ceiling
 			}
-			f.Put(c.inputs[k*InputBytes:])
+			cell.PutMACInput(c.inputs[k*cell.MACInputBytes:], kind, channel, slot, sender,
+				x.recipient, ceiling, x.era, m.Generation(), m.E1(), m.E2())
 		}
 	}
 	return cells
@@ -195,16 +194,16 @@ func (c *Checker) read(epoch uint64, dir *Directory, in Cells, first, count int,
 
 // prove narrows proven to the cells whose MAC is right under the key of their
 // era.
-func (c *Checker) prove(kind uint8, cells []cell) {
+func (c *Checker) prove(kind uint8, cells []entry) {
 	le := binary.LittleEndian
 	n := len(cells)
 	for i := range cells {
 		cells[i].good = choice.False // here: right under one of the keys
 	}
 	for _, key := range c.keys {
-		key.MAC.Tags(kind, c.inputs[:n*InputBytes], c.tags[:n*TagBytes])
+		key.MAC.Tags(kind, c.inputs[:n*cell.MACInputBytes], c.tags[:n*cell.MACBytes])
 		for i := range cells {
-			x, tag := &cells[i], c.tags[i*TagBytes:(i+1)*TagBytes]
+			x, tag := &cells[i], c.tags[i*cell.MACBytes:(i+1)*cell.MACBytes]
 			difference := (le.Uint64(tag) ^ x.mac[0]) | (le.Uint64(tag[8:]) ^ x.mac[1])
 			x.good |= choice.Eq(uint64(key.Era), uint64(x.era)) & choice.Eq(difference, 0)
 		}

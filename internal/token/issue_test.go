@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/reference"
 	"github.com/teems-go/teems/internal/token"
 )
@@ -16,21 +17,20 @@ import (
 type mac struct{ key uint64 }
 
 func (m mac) Tags(kind uint8, inputs, out []byte) {
-	var b [9 + token.InputBytes]byte
-	for i := 0; i < len(out)/token.TagBytes; i++ {
+	var b [9 + cell.MACInputBytes]byte
+	for i := 0; i < len(out)/cell.MACBytes; i++ {
 		b[0] = kind
 		binary.LittleEndian.PutUint64(b[1:], m.key)
-		copy(b[9:], inputs[i*token.InputBytes:(i+1)*token.InputBytes])
+		copy(b[9:], inputs[i*cell.MACInputBytes:(i+1)*cell.MACInputBytes])
 		sum := sha256.Sum256(b[:])
-		copy(out[i*token.TagBytes:], sum[:token.TagBytes])
+		copy(out[i*cell.MACBytes:], sum[:cell.MACBytes])
 	}
 }
 
 func (m mac) tag(g reference.Grant) (t [16]byte) {
-	f := token.Fields{Kind: g.Kind, Channel: 3 - g.Kind, Slot: g.Slot, Sender: g.Sender, Recipient: g.Recipient,
-		Ceiling: g.Ceiling, Era: g.Era, Generation: g.Generation, E1: g.E1, E2: g.E2}
-	var in [token.InputBytes]byte
-	f.Put(in[:])
+	var in [cell.MACInputBytes]byte
+	cell.PutMACInput(in[:], g.Kind, cell.ChannelOf(g.Kind), g.Slot, g.Sender, g.Recipient,
+		g.Ceiling, g.Era, g.Generation, g.E1, g.E2)
 	m.Tags(g.Kind, in[:], t[:])
 	return t
 }
@@ -86,10 +86,10 @@ func checkAnswer(t *testing.T, seed uint64, m mac, b []byte, r reference.Request
 	}
 	switch {
 	case r.Kind == 0:
-		if !bytes.Equal(b, make([]byte, token.AnswerBytes)) {
+		if !bytes.Equal(b, make([]byte, cell.AnswerBytes)) {
 			t.Fatalf("seed %d: answer to no request is %x", seed, b)
 		}
-	case status != token.AnswerIssued:
+	case status != cell.AnswerIssued:
 		if g.MAC != [16]byte{} || g.Kind != r.Kind || g.Sender != r.Sender || g.E1 != r.E1 || g.E2 != r.E2 {
 			t.Fatalf("seed %d: refusal of %+v is %+v", seed, r, g)
 		}
@@ -138,15 +138,15 @@ func TestIssueAgainstReference(t *testing.T) {
 				pending := control.Clone()
 				rng.Shuffle(len(clients), func(i, j int) { clients[i], clients[j] = clients[j], clients[i] })
 				some := clients[:rng.IntN(len(clients)+1)]
-				in := token.Requests{First: 64, Control: 64 + per*token.RequestBytes, PerClient: per, Clients: some}
-				out := token.Answers{First: 32, Delivery: 32 + per*token.AnswerBytes}
+				in := token.Requests{First: 64, Control: 64 + per*cell.RequestBytes, PerClient: per, Clients: some}
+				out := token.Answers{First: 32, Delivery: 32 + per*cell.AnswerBytes}
 				in.Data = make([]byte, len(some)*in.Control)
 				out.Data = bytes.Repeat([]byte{0xaa}, len(some)*out.Delivery)
 				requests := make([][]reference.Request, len(some))
 				for i := range some {
 					for j := range per {
 						r := drawRequest(rng, p, now)
-						encodeRequest(in.Data[i*in.Control+64+j*token.RequestBytes:], r)
+						encodeRequest(in.Data[i*in.Control+64+j*cell.RequestBytes:], r)
 						requests[i] = append(requests[i], r)
 					}
 				}
@@ -156,8 +156,8 @@ func TestIssueAgainstReference(t *testing.T) {
 				for i, c := range some {
 					want := pending.Answer(p, now, 4, c, requests[i])
 					for j := range per {
-						at := i*out.Delivery + 32 + j*token.AnswerBytes
-						checkAnswer(t, seed, m, out.Data[at:at+token.AnswerBytes], requests[i][j], want[j])
+						at := i*out.Delivery + 32 + j*cell.AnswerBytes
+						checkAnswer(t, seed, m, out.Data[at:at+cell.AnswerBytes], requests[i][j], want[j])
 					}
 				}
 				if committed = rng.IntN(3) > 0; committed {

@@ -10,56 +10,15 @@
 // Everything inside a cell or a request is secret: all cells get the same work,
 // and a bad one becomes a dummy and a status, never an error.
 //
-// The package does no I/O and holds no keys; MACs come in as an interface.
+// The package does no I/O and holds no keys; MACs come in as an interface. Layouts
+// and the codes of kinds and statuses are those of package cell.
 package token
 
 import (
-	"encoding/binary"
 	"errors"
 
+	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/choice"
-)
-
-// Kinds of MAC inputs and of requests.
-const (
-	KindNone  = 0
-	KindToken = 1
-	KindPass  = 2
-)
-
-// Channels in a MAC input.
-const (
-	ChannelID    = 1
-	ChannelToken = 2
-)
-
-// Statuses of a message cell, for the sender's sealed result.
-const (
-	StatusDummy        = 0
-	StatusTaken        = 1
-	StatusNoRecipient  = 2
-	StatusBadToken     = 3
-	StatusNotValidNow  = 4
-	StatusRepeated     = 5
-	StatusNotSubmitted = 6 // set by the ingestion server, not here
-)
-
-// Statuses of an answer to a request.
-const (
-	AnswerNone    = 0
-	AnswerIssued  = 1
-	AnswerWindow  = 2 // refused: the span of epochs
-	AnswerOverlap = 3 // refused: an earlier token of the slot reaches into it
-	AnswerBad     = 4 // refused: no such kind or slot
-)
-
-// Lengths in bytes.
-const (
-	InputBytes   = 48 // of a MAC input
-	TagBytes     = 16 // of a MAC
-	HeadBytes    = 64 // of what precedes the body in a message cell
-	RequestBytes = 32 // of a request in a control cell
-	AnswerBytes  = 64 // of an answer in a delivery
 )
 
 // ErrSize reports public sizes that do not fit together.
@@ -69,37 +28,12 @@ var ErrSize = errors.New("token: sizes do not fit together")
 // slots is public.
 var ErrForeign = errors.New("token: client's slots are not held here")
 
-// MAC computes authenticators in batches. Tags reads len(out)/TagBytes inputs
-// of InputBytes each and writes as many tags, under the key of the kind.
-// Implementations must be oblivious in the inputs.
+// MAC computes authenticators in batches. Tags reads inputs of
+// cell.MACInputBytes each and writes as many tags of cell.MACBytes, under the
+// key of the kind, which is public. Implementations must be oblivious in the
+// inputs.
 type MAC interface {
 	Tags(kind uint8, inputs, out []byte)
-}
-
-// Fields is what a MAC is computed over.
-type Fields struct {
-	Kind, Channel   uint8
-	Slot            uint16
-	Sender          uint32
-	Recipient       uint32
-	Ceiling         uint32
-	Era, Generation uint32
-	E1, E2          uint64
-}
-
-// Put writes the MAC input of f, InputBytes, to b. Oblivious in all fields.
-func (f Fields) Put(b []byte) {
-	b = b[:InputBytes]
-	b[0], b[1] = f.Kind, f.Channel
-	binary.LittleEndian.PutUint16(b[2:], f.Slot)
-	binary.LittleEndian.PutUint32(b[4:], f.Sender)
-	binary.LittleEndian.PutUint32(b[8:], f.Recipient)
-	binary.LittleEndian.PutUint32(b[12:], f.Ceiling)
-	binary.LittleEndian.PutUint32(b[16:], f.Era)
-	binary.LittleEndian.PutUint32(b[20:], f.Generation)
-	binary.LittleEndian.PutUint64(b[24:], f.E1)
-	binary.LittleEndian.PutUint64(b[32:], f.E2)
-	binary.LittleEndian.PutUint64(b[40:], 0)
 }
 
 // Directory says for each virtual shard v how many IDs were ever allocated in
@@ -154,8 +88,8 @@ type Key struct {
 	MAC MAC
 }
 
-// Cells is a view of message cells inside opened submissions, laid out as in
-// docs/protocol.md 1.2. Cell j of submission i starts at
+// Cells is a view of message cells (of each, a cell.Message's header is looked
+// at) inside opened submissions. Cell j of submission i starts at
 // First + i*Submission + j*Cell; there are len(Senders) submissions with
 // PerSender cells each. The contents of Data are secret, all else is public.
 type Cells struct {
@@ -171,14 +105,14 @@ type Cells struct {
 func (c Cells) Count() int { return len(c.Senders) * c.PerSender }
 
 func (c Cells) check() error {
-	if c.PerSender < 0 || c.First < 0 || c.Cell < HeadBytes || c.Submission < 0 {
+	if c.PerSender < 0 || c.First < 0 || c.Cell < cell.MessageHeader || c.Submission < 0 {
 		return ErrSize
 	}
 	if c.Count() == 0 {
 		return nil
 	}
 	last := c.First + (len(c.Senders)-1)*c.Submission + (c.PerSender-1)*c.Cell
-	if last+HeadBytes > len(c.Data) {
+	if last+cell.MessageHeader > len(c.Data) {
 		return ErrSize
 	}
 	return nil
