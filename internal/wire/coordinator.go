@@ -184,7 +184,8 @@ type Connection struct {
 
 const connectionBytes = 8
 
-// Connections is what changed at a gateway since the last such frame, in order.
+// Connections is what changed at a gateway since the last such frame, in order:
+// at most ConnectionsLimit changes.
 type Connections struct{ Changes []Connection }
 
 // ConnectionsLimit is the most changes in a frame.

@@ -98,30 +98,39 @@ func (h *PeerHeader) Check(limits *PeerLimits) error {
 	if uint64(h.Part)+uint64(h.Rows) > math.MaxUint32 {
 		return ErrValue
 	}
-	row, fixed := 0, 0
 	switch h.Kind {
 	case KindSync:
-		fixed = syncBytes
-	case KindHeaders:
-		row = headerRow
-	case KindRanks:
-		row = rankRow
-	case KindDeal, KindSection:
-		row = limits.RowBytes
-	case KindMembers:
-		row = memberRow
+		return h.checkFixed(syncBytes, 0)
 	case KindPrepared:
-		fixed = tagRow
+		return h.checkFixed(tagRow, 1)
 	case KindCommitted:
-		fixed = tagRow * limits.Servers
-	default:
-		return ErrType
+		return h.checkFixed(tagRow*limits.Servers, uint32(limits.Servers))
+	case KindHeaders:
+		return h.checkRows(limits, headerRow)
+	case KindRanks:
+		return h.checkRows(limits, rankRow)
+	case KindDeal, KindSection:
+		return h.checkRows(limits, limits.RowBytes)
+	case KindMembers:
+		return h.checkRows(limits, memberRow)
 	}
-	if row == 0 && (h.Rows != 0 || h.Part != 0) {
+	return ErrType
+}
+
+// checkFixed: the length follows from the kind; rows counts the tags, or is 0.
+func (h *PeerHeader) checkFixed(length int, tags uint32) error {
+	if uint64(h.Length) != uint64(length) {
+		return ErrLength
+	}
+	if h.Part != 0 || h.Rows != 0 && h.Rows != tags {
 		return ErrValue
 	}
-	if want := uint64(fixed) + uint64(row)*uint64(h.Rows); uint64(h.Length) != want ||
-		want > uint64(max(limits.Bytes, fixed)) {
+	return nil
+}
+
+// checkRows: so many rows of row bytes, within the limit.
+func (h *PeerHeader) checkRows(limits *PeerLimits, row int) error {
+	if want := uint64(row) * uint64(h.Rows); uint64(h.Length) != want || want > uint64(limits.Bytes) {
 		return ErrLength
 	}
 	return nil

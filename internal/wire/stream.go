@@ -34,10 +34,13 @@ type Reader struct {
 	start, end int // what was read and not taken
 }
 
-// NewReader reads from r with a buffer of size bytes, made at the first read.
+// NewReader reads from r with a buffer of size bytes to start with.
 func NewReader(r io.Reader, size int) *Reader {
 	return &Reader{r: r, buf: make([]byte, 0, max(size, PeerHeaderBytes))}
 }
+
+// idleReads is how many reads in a row may bring nothing.
+const idleReads = 100
 
 // fill reads until n bytes are there. io.EOF only at a boundary, that is if
 // none was there and none came; io.ErrUnexpectedEOF in the middle.
@@ -54,9 +57,14 @@ func (r *Reader) fill(n int) error {
 		r.start = 0
 	}
 	r.buf = room
-	for r.end-r.start < n {
+	for idle := 0; r.end-r.start < n; idle++ {
 		m, err := r.r.Read(r.buf[r.end:])
 		r.end += m
+		if m > 0 {
+			idle = 0
+		} else if err == nil && idle >= idleReads {
+			return io.ErrNoProgress
+		}
 		if err != nil && r.end-r.start < n {
 			if err == io.EOF && r.end > r.start {
 				return io.ErrUnexpectedEOF
@@ -109,7 +117,7 @@ func (r *Reader) ReadFrame(limits *Limits) (Type, []byte, error) {
 }
 
 // ReadPeer reads the header of the next frame between servers and checks it.
-// The caller then reads the payload of Length bytes with Read.
+// The caller then reads the payload of Length bytes with ReadFull or Skip.
 func (r *Reader) ReadPeer(h *PeerHeader, limits *PeerLimits) error {
 	if err := r.fill(PeerHeaderBytes); err != nil {
 		return err
@@ -168,7 +176,8 @@ type Writer struct {
 	w     io.Writer
 	buf   []byte
 	parts []part
-	vec   net.Buffers
+	list  net.Buffers // of parts, and what WriteTo takes off it
+	rest  net.Buffers
 	size  int
 }
 
@@ -181,7 +190,8 @@ type part struct {
 // NewWriter writes to w.
 func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
 
-// Put appends a message.
+// Put appends a message. It allocates nothing if m points to what is on the
+// heap already: reuse one message for many frames.
 func (w *Writer) Put(m Message) {
 	w.grown(m.Append(w.buf))
 }
@@ -231,13 +241,13 @@ func (w *Writer) Flush() error {
 	if len(w.parts) == 1 {
 		_, err = w.w.Write(w.bytes(w.parts[0]))
 	} else {
-		vec := w.vec[:0]
+		w.list = w.list[:0]
 		for _, p := range w.parts {
-			vec = append(vec, w.bytes(p))
+			w.list = append(w.list, w.bytes(p))
 		}
-		w.vec = vec
-		_, err = vec.WriteTo(w.w)
-		clear(w.vec)
+		w.rest = w.list
+		_, err = w.rest.WriteTo(w.w)
+		clear(w.list)
 	}
 	clear(w.parts)
 	w.buf, w.parts, w.size = w.buf[:0], w.parts[:0], 0
