@@ -1,0 +1,221 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+
+	"github.com/teems-go/teems/internal/cell"
+	"github.com/teems-go/teems/internal/epoch"
+	"github.com/teems-go/teems/internal/session"
+	"github.com/teems-go/teems/internal/wire"
+)
+
+const (
+	batchCells  = 1024
+	batchBytes  = 4 << 20
+	frontBuffer = 256 << 10 // read from a gateway at once
+)
+
+// batch is cells of one gateway on their way to the machine.
+type batch struct {
+	cells []session.Cell
+	data  []byte // what the cells' Sealed are views of; never grows
+}
+
+var batches sync.Pool
+
+// gatewayLink is one gateway's connection.
+type gatewayLink struct {
+	f        *front
+	id       uint32
+	down     *downlink
+	reader   *wire.Reader
+	sessions map[uint32]struct{} // that it attached
+	batch    *batch
+}
+
+// gateway serves a gateway's connection until it ends.
+func (f *front) gateway(ctx context.Context, conn net.Conn) error {
+	id := f.links.Add(1)
+	g := &gatewayLink{
+		f: f, id: id, reader: wire.NewReader(conn, frontBuffer), sessions: map[uint32]struct{}{},
+		down: newDownlink(fmt.Sprintf("gateway link %d from %v", id, conn.RemoteAddr()), conn, f.n.cfg.QueueBytes, f.n.cfg.Log),
+	}
+	l := f.l
+	if !l.post(l.clients, func() { l.gateways[id] = g.down }) {
+		return errGone
+	}
+	var writer sync.WaitGroup
+	writer.Go(g.down.write)
+	defer writer.Wait()
+	stop := context.AfterFunc(ctx, g.down.close)
+	defer stop()
+	err := g.read()
+	g.down.close()
+	l.post(l.clients, func() {
+		delete(l.gateways, id)
+		for s := range g.sessions {
+			l.machine.Detach(g.session(s))
+		}
+	})
+	return err
+}
+
+func (g *gatewayLink) session(s uint32) uint64 { return uint64(g.id)<<32 | uint64(s) }
+
+// read posts what comes: cells in batches, as many as have come, at most
+// batchCells; attachments and detachments in their place among them.
+func (g *gatewayLink) read() error {
+	for {
+		if g.batch != nil && !g.more() {
+			if err := g.flush(); err != nil {
+				return err
+			}
+		}
+		typ, payload, err := g.reader.ReadFrame(g.f.limits)
+		if err == nil {
+			err = g.take(typ, payload)
+		}
+		if errors.Is(err, io.EOF) {
+			return g.flush()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// more says whether a whole frame is there without waiting.
+func (g *gatewayLink) more() bool {
+	_, _, _, err := wire.Next(g.reader.Buffered(), g.f.limits)
+	return !errors.Is(err, wire.ErrMore)
+}
+
+func (g *gatewayLink) take(typ wire.Type, payload []byte) error {
+	l := g.f.l
+	switch typ {
+	case wire.TypeFrontCellUp:
+		return g.cell(payload)
+	case wire.TypeFrontAttach:
+		var m wire.FrontAttach
+		if err := m.Parse(payload); err != nil {
+			return err
+		}
+		return g.attach(&m)
+	case wire.TypeDetach:
+		var m wire.Detach
+		if err := m.Parse(payload); err != nil {
+			return err
+		}
+		if err := g.flush(); err != nil {
+			return err
+		}
+		delete(g.sessions, m.Session)
+		return g.post(func() { l.machine.Detach(g.session(m.Session)) })
+	}
+	return wire.ErrType
+}
+
+func (g *gatewayLink) attach(m *wire.FrontAttach) error {
+	if err := g.flush(); err != nil {
+		return err
+	}
+	if _, again := g.sessions[m.Session]; !again && len(g.sessions) >= g.f.sessionLimit() {
+		g.down.put(&wire.FrontRefused{Session: m.Session, Refused: wire.Refused{Code: wire.CodeBusy}})
+		g.down.flush()
+		return nil
+	}
+	g.sessions[m.Session] = struct{}{}
+	l, a := g.f.l, *m
+	return g.post(func() { l.machine.Attach(g.session(a.Session), a.Client, a.Role, a.Salt) })
+}
+
+func (g *gatewayLink) cell(payload []byte) error {
+	var m wire.FrontCellUp
+	if err := m.Parse(payload); err != nil {
+		return err
+	}
+	b := g.batch
+	if b == nil {
+		if b, _ = batches.Get().(*batch); b == nil {
+			b = &batch{data: make([]byte, 0, batchBytes), cells: make([]session.Cell, 0, batchCells)}
+		}
+		g.batch = b
+	}
+	at := len(b.data)
+	b.data = append(b.data, m.Cell.Sealed...)
+	b.cells = append(b.cells, session.Cell{
+		Session: g.session(m.Session), Type: m.Cell.Type, Epoch: m.Cell.Epoch,
+		Sequence: m.Cell.Sequence, Sealed: b.data[at:len(b.data):len(b.data)],
+	})
+	if len(b.cells) == batchCells || cap(b.data)-len(b.data) < g.f.n.g.UpCellBytes() {
+		return g.flush()
+	}
+	return nil
+}
+
+// flush posts the batch.
+func (g *gatewayLink) flush() error {
+	b, l := g.batch, g.f.l
+	if b == nil {
+		return nil
+	}
+	g.batch = nil
+	return g.post(func() {
+		l.machine.Cells(b.cells)
+		clear(b.cells)
+		b.cells, b.data = b.cells[:0], b.data[:0]
+		batches.Put(b)
+	})
+}
+
+func (g *gatewayLink) post(e event) error {
+	if !g.f.l.post(g.f.l.clients, e) {
+		return errGone
+	}
+	return nil
+}
+
+// What goes to the gateways; the loop's goroutine.
+
+func (l *loop) sendAttached(a epoch.Attached) {
+	if d := l.gateways[uint32(a.Session>>32)]; d != nil {
+		d.put(&wire.FrontAttached{Session: uint32(a.Session), Attached: wire.Attached{
+			Server: uint32(l.n.cfg.Self), Salt: l.n.boot, Generation: a.Generation,
+		}})
+	}
+}
+
+func (l *loop) sendRefused(r epoch.Refused) {
+	if d := l.gateways[uint32(r.Session>>32)]; d != nil {
+		d.put(&wire.FrontRefused{Session: uint32(r.Session), Refused: wire.Refused{
+			Code: wire.Code(r.Code), Epoch: r.Epoch,
+		}})
+	}
+}
+
+// sendCells shares out a batch among the gateways, a run of one link's
+// sessions at a time, and gives it back.
+func (l *loop) sendCells(b *epoch.ClientCells) {
+	final := b.Type == cell.TypeResult || b.Type == cell.TypeDelivery
+	for from := 0; from < len(b.Sessions); {
+		id := uint32(b.Sessions[from] >> 32)
+		to := from + 1
+		for to < len(b.Sessions) && uint32(b.Sessions[to]>>32) == id {
+			to++
+		}
+		if d := l.gateways[id]; d != nil {
+			end := d.putCells(b, from, to)
+			if final && b.Epoch >= d.cellsOf {
+				d.cellsOf, d.cellsEnd = b.Epoch, end
+			}
+		}
+		from = to
+	}
+	l.meter.cells(b.Epoch, b.Attempt, final)
+	b.Sent()
+}
