@@ -91,6 +91,9 @@ func NewDefault(o Options) (*Signed, error) {
 		m.Servers = append(m.Servers, s)
 	}
 	if m.Parameters.VirtualShards == 0 {
+		if _, err := m.Geometry(); err != nil { // all but the virtual shards
+			return nil, err
+		}
 		p, err := m.Params()
 		if err != nil {
 			return nil, err
