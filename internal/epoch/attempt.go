@@ -1,0 +1,432 @@
+package epoch
+
+import (
+	"encoding/binary"
+	"strconv"
+
+	"github.com/teems-go/teems/geometry"
+	"github.com/teems-go/teems/internal/cell"
+	"github.com/teems-go/teems/internal/commit"
+	"github.com/teems-go/teems/internal/ingest"
+	"github.com/teems-go/teems/internal/record"
+	"github.com/teems-go/teems/internal/session"
+	"github.com/teems-go/teems/internal/store"
+	"github.com/teems-go/teems/internal/survive"
+	"github.com/teems-go/teems/internal/token"
+)
+
+// attempt is one try at an epoch that is under way.
+type attempt struct {
+	epoch    uint64
+	number   uint16
+	id       commit.ID
+	at       *geometry.Attempt
+	clients  []uint32 // the roster's clients that submit to this server, in order
+	lease    *lease   // of the arrays that frames view
+	out      *outcome
+	heard    []bool // by storage role index: its registrations have come
+	changes  [][]change
+	dealt    bool
+	decided  bool
+	routed   bool
+	placed   bool
+	prepared bool
+}
+
+// Propose begins an attempt that the coordinator proposes, or holds it until
+// the links to all other servers are up. The errors are for the coordinator.
+func (s *Server) Propose(epoch uint64, n uint16, roster Roster) error {
+	if s.stopped != nil {
+		return ErrStopped
+	}
+	if s.attempt != nil && n <= s.attempt.number && epoch == s.attempt.epoch {
+		return ErrProposal
+	}
+	bytes := (int(roster.Limit) + 7) / 8
+	if len(roster.Ingestion) != bytes || len(roster.Storage) != bytes {
+		return ErrProposal
+	}
+	if err := s.commit.Begin(epoch, n); err != nil {
+		return err
+	}
+	if !s.allUp() {
+		s.held = &proposal{epoch, n, roster}
+		return nil
+	}
+	s.held = nil
+	if err := s.begin(epoch, n, roster); err != nil {
+		return err
+	}
+	s.progress()
+	return nil
+}
+
+// begin starts this server's part of an attempt.
+func (s *Server) begin(epoch uint64, n uint16, roster Roster) error {
+	g := s.cfg.Geometry
+	users := s.members.users()
+	ingesting, clients, ok := s.readRoster(roster, users)
+	if !ok {
+		return ErrProposal
+	}
+	at, err := g.Attempt(users, ingesting)
+	if err != nil {
+		return err
+	}
+	boots := make([][16]byte, len(s.peers))
+	for i, p := range s.peers {
+		boots[i] = p.boot
+	}
+	facts := commit.Facts{
+		Cluster: s.cfg.Cluster, Manifest: s.cfg.Manifest, Era: s.cfg.Era, Epoch: epoch, Attempt: n,
+		Previous: s.commit.Head(), Roster: rosterHash(roster), Users: users, Boots: boots,
+	}
+	if s.attempt != nil && !s.attempt.lease.free() {
+		s.makeRoles() // frames of the last attempt still view its arrays
+	}
+	t := &attempt{
+		epoch: epoch, number: n, id: facts.ID(), at: at, clients: clients, lease: &lease{},
+		out:   &outcome{epoch: epoch, attempt: n, users: users, void: int(n) > g.Params().Attempts},
+		heard: make([]bool, len(g.Storages())), changes: make([][]change, len(g.Storages())),
+	}
+	s.attempt = t
+	s.openNext(epoch)
+	total := 0
+	for _, k := range ingesting {
+		total += k
+	}
+	s.log("epoch " + number(epoch) + " attempt " + number(uint64(n)) + ": " + strconv.Itoa(total) + " clients submit")
+	if t.out.void {
+		return nil
+	}
+	dir, err := s.directory(at.UserTable())
+	if err != nil {
+		return err
+	}
+	if err := s.beginIngest(dir); err != nil {
+		return err
+	}
+	if s.r >= 0 {
+		s.route.Begin(at)
+	}
+	if err := s.beginStore(dir, roster); err != nil {
+		return err
+	}
+	s.replayEarly()
+	return nil
+}
+
+// readRoster counts the clients of every ingestion server, and lists this
+// server's in the order of shards and numbers. It is not ok if the roster names
+// a client that does not exist.
+func (s *Server) readRoster(r Roster, users []int) (ingesting []int, clients []uint32, ok bool) {
+	shards := len(users)
+	ingesting = make([]int, len(s.cfg.Geometry.Ingestions()))
+	for v, n := range users {
+		i := int(s.ingestionTable[v])
+		for u := range n {
+			c := uint32(u*shards + v)
+			if c >= r.Limit {
+				break
+			}
+			if bit(r.Ingestion, c) {
+				ingesting[i]++
+				if i == s.i {
+					clients = append(clients, c)
+				}
+			}
+		}
+	}
+	named := 0
+	for _, b := range r.Ingestion {
+		for ; b != 0; b &= b - 1 {
+			named++
+		}
+	}
+	for _, n := range ingesting {
+		named -= n
+	}
+	return ingesting, clients, named == 0
+}
+
+func bit(b []byte, i uint32) bool { return b[i/8]>>(i%8)&1 == 1 }
+
+func rosterHash(r Roster) [32]byte {
+	b := binary.LittleEndian.AppendUint32(nil, r.Limit)
+	b = append(b, r.Ingestion...)
+	return commit.RosterHash(append(b, r.Storage...))
+}
+
+// openNext ends submission for the epoch that begins, at its first attempt, and
+// announces the next one.
+func (s *Server) openNext(epoch uint64) {
+	for _, t := range []*session.Table{s.up, s.down} {
+		if t != nil && t.Open() == epoch {
+			s.taken[t] = t.Take()
+			s.announce(t, t.All(nil))
+		}
+	}
+}
+
+// beginIngest judges this server's submissions, and sends the headers of the ID
+// channel if there is one.
+func (s *Server) beginIngest(dir *token.Directory) error {
+	t := s.attempt
+	if s.i < 0 {
+		t.dealt = true
+		return nil
+	}
+	width := s.cfg.Geometry.SubmissionBytes()
+	taken := s.taken[s.up]
+	_, slot := slotsOf(s.cfg.Geometry, s.ingestionTable, s.i)
+	subs := ingest.Submissions{Clients: t.clients, Cell: func(i int) []byte {
+		if taken == nil {
+			return nil
+		}
+		if at := slot(t.clients[i]); taken.Present[at] {
+			return taken.Cell(at, width)
+		}
+		return nil
+	}}
+	if err := s.ingest.Begin(t.at, t.epoch, t.id, dir, subs); err != nil {
+		return err
+	}
+	s.writeResults(taken, slot)
+	if s.cfg.Geometry.Params().ID.Out == 0 {
+		return nil
+	}
+	for r, to := range s.cfg.Geometry.Routers() {
+		s.sendBytes(to, Headers, s.ingest.Headers(r), survive.RowBytes, t.at.HeaderLink(s.i, r), s.cfg.Geometry.HeaderFrameRows())
+	}
+	return nil
+}
+
+// writeResults makes the results of all of this server's clients, but for the
+// head, which is not known yet.
+func (s *Server) writeResults(taken *session.Taken, slot func(uint32) int) {
+	g, o := s.cfg.Geometry, s.attempt.out
+	clients := 0
+	for v, n := range o.users {
+		if int(s.ingestionTable[v]) == s.i {
+			clients += n
+		}
+	}
+	width := g.ResultBytes()
+	o.results = make([]byte, clients*width)
+	o.through = make([]byte, clients*8)
+	row := 0
+	for v, n := range o.users {
+		if int(s.ingestionTable[v]) != s.i {
+			continue
+		}
+		for u := range n {
+			binary.LittleEndian.PutUint64(o.through[8*row:], s.through[v][u])
+			for j := range g.Outs() {
+				cell.Result(o.results[row*width:]).SetStatus(g.ResultStatus(j), cell.StatusNothing)
+			}
+			row++
+		}
+	}
+	for i, client := range s.attempt.clients {
+		at := slot(client)
+		if taken == nil || !taken.Present[at] {
+			continue
+		}
+		row, _ := place(o.users, s.ingestionTable, s.i, client)
+		r := cell.Result(o.results[row*width : (row+1)*width])
+		r.SetFlags(cell.FlagAccepted)
+		copy(r.AcceptedHash(), taken.Hash[at][:])
+		r.SetSequence(taken.Sequence[at])
+		s.ingest.Statuses(i, r[g.ResultStatus(0):])
+		// What a client acknowledges is its own word, and only lets go of its own results.
+		said := cell.Submission(taken.Cell(at, g.SubmissionBytes())).ResultsThrough()
+		had := binary.LittleEndian.Uint64(o.through[8*row:])
+		binary.LittleEndian.PutUint64(o.through[8*row:], max(had, min(said, s.attempt.epoch-1)))
+	}
+}
+
+// beginStore takes the control cells, and tells everyone of the registrations
+// that this server makes in the epoch.
+func (s *Server) beginStore(dir *token.Directory, roster Roster) error {
+	t, g := s.attempt, s.cfg.Geometry
+	if s.d < 0 {
+		t.placed = true
+		return nil
+	}
+	s.store.Begin(t.at, s.spare())
+	if err := s.readControls(dir, roster); err != nil {
+		return err
+	}
+	changes, _ := s.members.assign(s.d, s.asked, geometry.MemberFrameRows)
+	var list []byte
+	for _, c := range changes {
+		list = appendChange(list, c)
+	}
+	for to := range g.Servers() {
+		s.send(PeerFrame{To: to, Header: s.header(Members, 0, len(changes)), Parts: [][]byte{list}})
+	}
+	return nil
+}
+
+// readControls applies acknowledgements and requests to copies of the state.
+func (s *Server) readControls(dir *token.Directory, roster Roster) error {
+	t, g := s.attempt, s.cfg.Geometry
+	o := t.out
+	o.slots = s.slots.Clone()
+	width := g.Requests() * cell.AnswerBytes
+	mailboxes := t.at.Users(s.d)
+	o.answers = make([]byte, mailboxes*width)
+	o.acked = make([]byte, mailboxes*8)
+	taken := s.taken[s.down]
+	_, slot := slotsOf(g, s.storageTable, s.d)
+	var epochs []uint64
+	var heads [][32]byte
+	for _, h := range s.history {
+		epochs, heads = append(epochs, h.epoch), append(heads, h.head)
+	}
+	var clients []uint32
+	var controls []byte
+	row := 0
+	for v, n := range o.users {
+		if int(s.storageTable[v]) != s.d {
+			continue
+		}
+		for u := range n {
+			c := uint32(u*len(o.users) + v)
+			acked := s.acked[v][u]
+			if taken != nil && c < roster.Limit && bit(roster.Storage, c) && taken.Present[slot(c)] {
+				control := taken.Cell(slot(c), g.ControlBytes())
+				clients = append(clients, c)
+				controls = append(controls, control...)
+				acked = max(acked, store.Acknowledged(control, epochs, heads))
+			}
+			binary.LittleEndian.PutUint64(o.acked[8*row:], acked)
+			row++
+		}
+	}
+	made := make([]byte, len(clients)*width)
+	if err := s.store.Answer(t.epoch, dir, o.slots, clients, controls, made); err != nil {
+		return err
+	}
+	for i, c := range clients {
+		at, _ := place(o.users, s.storageTable, s.d, c)
+		copy(o.answers[at*width:(at+1)*width], made[i*width:])
+	}
+	return nil
+}
+
+func (s *Server) header(kind Kind, part, rows int) Header {
+	t := s.attempt
+	return Header{Kind: kind, Epoch: t.epoch, Attempt: t.number, Part: uint32(part), Rows: uint32(rows), A: t.id}
+}
+
+// sendBytes sends n rows of a fixed width in frames of at most most rows.
+func (s *Server) sendBytes(to int, kind Kind, data []byte, width, n, most int) {
+	if to == s.cfg.Self {
+		most = max(n, 1)
+	}
+	for from := 0; from < n; from += most {
+		k := min(most, n-from)
+		s.send(PeerFrame{To: to, Header: s.header(kind, from, k), Parts: [][]byte{data[from*width : (from+k)*width]}, lease: s.attempt.lease})
+	}
+}
+
+// sendRows sends a table, whose first row has the given number on its link.
+func (s *Server) sendRows(to int, kind Kind, rows record.Table, first int) {
+	n, most := rows.Len(), s.cfg.Geometry.FrameRows()
+	if to == s.cfg.Self {
+		most = max(n, 1)
+	}
+	for from := 0; from < n; from += most {
+		k := min(most, n-from)
+		s.send(PeerFrame{To: to, Header: s.header(kind, first+from, k), Parts: rows.Payload(from, from+k), lease: s.attempt.lease})
+	}
+}
+
+// progress does all work whose input has come. What it does and in which order
+// depends on which frames have come, which is public.
+func (s *Server) progress() {
+	for s.stopped == nil && s.attempt != nil {
+		if len(s.inbox) > 0 {
+			f := s.inbox[0]
+			s.inbox = s.inbox[1:]
+			s.bulk(s.cfg.Self, f)
+			continue
+		}
+		if !s.step() {
+			return
+		}
+	}
+}
+
+// step does one piece of work that is ready, if there is one.
+func (s *Server) step() bool {
+	t, g := s.attempt, s.cfg.Geometry
+	switch {
+	case t.prepared:
+		return false
+	case t.out.void:
+		s.prepare()
+	case !t.dealt && s.ingest.Complete():
+		t.dealt = true
+		if err := s.ingest.Deal(); err != nil {
+			s.stop(err)
+			return false
+		}
+		for c := range t.at.Chunks(s.i) {
+			for r, to := range g.Routers() {
+				rows, first := s.ingest.Section(c, r)
+				s.sendRows(to, Deal, rows, first)
+			}
+		}
+	case s.r >= 0 && !t.decided && s.route.HeadersComplete():
+		t.decided = true
+		s.route.Decide()
+		for i, to := range g.Ingestions() {
+			s.sendBytes(to, Ranks, s.route.Ranks(i), survive.RankBytes, t.at.HeaderLink(i, s.r), g.HeaderFrameRows())
+		}
+	case s.r >= 0 && !t.routed && s.route.Complete():
+		t.routed = true
+		s.route.Route()
+		for d, to := range g.Storages() {
+			s.sendRows(to, Section, s.route.Section(d), 0)
+		}
+	case !t.placed && s.store.Complete():
+		t.placed = true
+		t.out.boxes = s.store.Place()
+	case t.dealt && (s.r < 0 || t.routed) && t.placed && all(t.heard):
+		for _, c := range t.changes {
+			t.out.changes = append(t.out.changes, c...)
+		}
+		s.prepare()
+	default:
+		return false
+	}
+	return true
+}
+
+func all(b []bool) bool {
+	for _, x := range b {
+		if !x {
+			return false
+		}
+	}
+	return true
+}
+
+// prepare makes the outcome durable and votes for it.
+func (s *Server) prepare() {
+	t := s.attempt
+	t.prepared = true
+	var tag commit.Tag
+	if _, err := s.cfg.Random.Read(tag[:]); err != nil {
+		s.stop(err)
+		return
+	}
+	s.prepared[t.number] = t.out
+	if err := s.commit.Prepare(t.number, t.id, tag, t.out.parts()...); err != nil {
+		s.stop(err)
+		return
+	}
+	s.votes()
+}

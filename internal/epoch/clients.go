@@ -1,0 +1,231 @@
+package epoch
+
+import (
+	"github.com/teems-go/teems/geometry"
+	"github.com/teems-go/teems/internal/cell"
+	"github.com/teems-go/teems/internal/session"
+)
+
+// sealBatch is how many cells are sealed and offered at a time.
+const sealBatch = 4096
+
+// job is cells of one type and epoch that are to be sealed for some sessions.
+type job struct {
+	table   *session.Table
+	to      []*session.Session
+	typ     uint16
+	epoch   uint64
+	attempt uint16
+	width   int
+	outcome *outcome
+	compose func(client uint32, plain []byte)
+}
+
+// buffer holds a batch of sealed cells until it is sent.
+type buffer struct {
+	data     []byte
+	sessions []uint64
+	lease    lease
+}
+
+// Attach adds a session that claims to be a client's, in a role.
+func (s *Server) Attach(id uint64, client uint32, role uint8, salt [16]byte) {
+	if s.stopped != nil {
+		return
+	}
+	s.Detach(id)
+	t, owners, index := s.up, s.ingestionTable, s.i
+	if role == cell.RoleStorage {
+		t, owners, index = s.down, s.storageTable, s.d
+	}
+	m := s.members.find(client)
+	if t == nil || m == nil || role != cell.RoleIngestion && role != cell.RoleStorage || int(owners[int(client)%len(owners)]) != index {
+		s.ready.Refused = append(s.ready.Refused, Refused{Session: id, Code: session.UnknownClient})
+		return
+	}
+	k := s.cfg.Keys
+	key := k.SimulatedClientKey(client)
+	if m.generation > 0 {
+		key = k.ClientKey(client, m.keyHash, m.generation)
+	}
+	x := t.Attach(id, client, k.Session(key, cell.Up, role, salt, s.cfg.Boot), k.Session(key, cell.Down, role, salt, s.cfg.Boot))
+	s.ready.Attached = append(s.ready.Attached, Attached{Session: id, Generation: m.generation})
+	s.welcome[t] = append(s.welcome[t], x)
+}
+
+// Detach removes a session.
+func (s *Server) Detach(id uint64) {
+	for _, t := range []*session.Table{s.up, s.down} {
+		if t != nil {
+			t.Detach(id)
+		}
+	}
+}
+
+// Cells takes a batch of sealed cells from clients.
+func (s *Server) Cells(batch []session.Cell) {
+	if s.stopped != nil {
+		return
+	}
+	var up, down []session.Cell
+	for _, c := range batch {
+		switch {
+		case s.up != nil && s.up.Has(c.Session):
+			up = append(up, c)
+		case s.down != nil && s.down.Has(c.Session):
+			down = append(down, c)
+		default:
+			s.ready.Refused = append(s.ready.Refused, Refused{c.Session, session.NotAttached, c.Epoch})
+		}
+	}
+	if len(up) > 0 {
+		s.took(s.up.Cells(up))
+		s.welcomeAll()
+	}
+	if len(down) > 0 {
+		s.took(s.down.Cells(down))
+	}
+}
+
+// took passes on what a session table made of a batch: refusals, and sessions
+// that have proved themselves, which get what they have not acknowledged.
+func (s *Server) took(refused []session.Refused, fresh []*session.Session) {
+	for _, r := range refused {
+		s.ready.Refused = append(s.ready.Refused, Refused{r.Session, r.Code, r.Epoch})
+	}
+	for _, x := range fresh {
+		for _, o := range s.history {
+			s.backlog(o, x)
+		}
+	}
+}
+
+// backlog queues an old epoch's cell for a session that is new, unless its
+// client has acknowledged it or registered later.
+func (s *Server) backlog(o *outcome, x *session.Session) {
+	v, u := int(x.Client)%len(o.users), int(x.Client)/len(o.users)
+	if u >= o.users[v] {
+		return
+	}
+	to := []*session.Session{x}
+	if s.up != nil && s.up.Has(x.ID) && o.epoch > s.through[v][u] {
+		s.jobs = append(s.jobs, s.results(o, to))
+	}
+	if s.down != nil && s.down.Has(x.ID) && o.epoch > s.acked[v][u] {
+		s.jobs = append(s.jobs, s.deliveries(o, to))
+	}
+}
+
+// deliver queues a final epoch's results and deliveries. A client gets a
+// delivery whether it holds a message or not.
+func (s *Server) deliver(o *outcome) {
+	if s.up != nil {
+		s.jobs = append(s.jobs, s.results(o, s.up.Active(nil)))
+	}
+	if s.down != nil {
+		s.jobs = append(s.jobs, s.deliveries(o, s.down.Active(nil)))
+	}
+}
+
+func (s *Server) results(o *outcome, to []*session.Session) job {
+	return job{
+		table: s.up, to: to, typ: cell.TypeResult, epoch: o.epoch, attempt: o.attempt, width: s.cfg.Geometry.ResultBytes(),
+		compose: func(c uint32, plain []byte) { s.result(o, c, plain) },
+	}
+}
+
+func (s *Server) deliveries(o *outcome, to []*session.Session) job {
+	return job{
+		table: s.down, to: to, typ: cell.TypeDelivery, epoch: o.epoch, attempt: o.attempt, width: s.cfg.Geometry.DeliveryBytes(),
+		compose: func(c uint32, plain []byte) { s.delivery(o, c, plain) },
+	}
+}
+
+// announce queues the announcement of the open epoch. What it says of an epoch
+// never changes, so that saying it again under the same nonce is the same cell.
+func (s *Server) announce(t *session.Table, to []*session.Session) {
+	open := t.Open()
+	head := s.before
+	if cell.HeadEpoch(open) == s.commit.Epoch()-1 {
+		head = s.commit.Head()
+	}
+	mac := s.cfg.Keys.HeadMAC(cell.HeadEpoch(open), head)
+	s.jobs = append(s.jobs, job{
+		table: t, to: to, typ: cell.TypeAnnouncement, epoch: open, width: geometry.AnnouncementBytes,
+		compose: func(_ uint32, plain []byte) {
+			a := cell.Announcement(plain)
+			a.SetOpen(open)
+			copy(a.Head(), head[:])
+			copy(a.HeadMAC(), mac[:])
+		},
+	})
+}
+
+// welcomeAll announces the open epoch to the sessions that attached since.
+func (s *Server) welcomeAll() {
+	for _, t := range []*session.Table{s.up, s.down} {
+		if t != nil && len(s.welcome[t]) > 0 {
+			s.announce(t, s.welcome[t])
+			s.welcome[t] = nil
+		}
+	}
+}
+
+// sealNext seals the next batch of cells into out.
+func (s *Server) sealNext(out *Ready) {
+	s.welcomeAll()
+	for len(s.jobs) > 0 {
+		j := &s.jobs[0]
+		if len(j.to) == 0 {
+			s.jobs[0] = job{}
+			s.jobs = s.jobs[1:]
+			continue
+		}
+		to := j.to[:min(sealBatch, len(j.to))]
+		j.to = j.to[len(to):]
+		width := geometry.Sealed(j.width)
+		b := s.buffer(len(to) * width)
+		for _, x := range to {
+			b.sessions = append(b.sessions, x.ID)
+		}
+		j.table.Seal(b.data, to, j.typ, j.epoch, j.attempt, j.width, j.compose)
+		b.lease.out.Add(1)
+		out.Cells = append(out.Cells, ClientCells{
+			Type: j.typ, Attempt: j.attempt, Epoch: j.epoch, Sessions: b.sessions, Width: width, Data: b.data, lease: &b.lease,
+		})
+		return
+	}
+}
+
+// buffer returns a buffer of n bytes that nobody reads.
+func (s *Server) buffer(n int) *buffer {
+	for _, b := range s.buffers {
+		if b.lease.free() {
+			if cap(b.data) < n {
+				b.data = make([]byte, n)
+			}
+			b.data, b.sessions = b.data[:n], b.sessions[:0]
+			return b
+		}
+	}
+	b := &buffer{data: make([]byte, n)}
+	s.buffers = append(s.buffers, b)
+	return b
+}
+
+// Register asks for an ID. The answer comes after the commit of an epoch that
+// holds it, or at once if it cannot be.
+func (s *Server) Register(r Registration) {
+	if s.stopped != nil || s.d < 0 {
+		s.ready.Registered = append(s.ready.Registered, Registered{Ticket: r.Ticket, Status: RegistrationRefused})
+		return
+	}
+	_, failed := s.members.assign(s.d, append(s.asked[:len(s.asked):len(s.asked)], r), len(s.asked)+1)
+	for _, f := range failed {
+		if f.Ticket == r.Ticket {
+			s.ready.Registered = append(s.ready.Registered, f)
+			return
+		}
+	}
+	s.asked = append(s.asked, r)
+}

@@ -1,0 +1,132 @@
+package epoch
+
+import (
+	"encoding/binary"
+
+	"github.com/teems-go/teems/geometry"
+)
+
+// member is a registered client: the hash of its registration public key, and
+// how often its keys were renewed.
+type member struct {
+	generation uint32
+	keyHash    [32]byte
+}
+
+// change is one registration that an epoch makes: a new ID, or a new generation
+// of one.
+type change struct {
+	id uint32
+	member
+}
+
+// registry is every ID ever allocated, by virtual shard: client u*V + v is entry
+// u of shard v. All of it is public.
+type registry struct {
+	g       *geometry.Geometry
+	members [][]member
+}
+
+func newRegistry(g *geometry.Geometry, simulated int) registry {
+	r := registry{g: g, members: make([][]member, g.VirtualShards())}
+	for v := range r.members {
+		n := max(0, (simulated-v+g.VirtualShards()-1)/g.VirtualShards())
+		r.members[v] = make([]member, n)
+	}
+	return r
+}
+
+// users is U_v for every virtual shard.
+func (r registry) users() []int {
+	n := make([]int, len(r.members))
+	for v := range r.members {
+		n[v] = len(r.members[v])
+	}
+	return n
+}
+
+// find returns the entry of an allocated ID, or nil.
+func (r registry) find(id uint32) *member {
+	v, u := int(id)%len(r.members), int(id)/len(r.members)
+	if u >= len(r.members[v]) {
+		return nil
+	}
+	return &r.members[v][u]
+}
+
+// apply makes a change. Changes of one epoch come in the order of the storage
+// servers that assigned them, so IDs of a shard rise by one.
+func (r registry) apply(c change) bool {
+	v, u := int(c.id)%len(r.members), int(c.id)/len(r.members)
+	switch {
+	case u < len(r.members[v]):
+		r.members[v][u] = c.member
+	case u == len(r.members[v]) && u < r.g.MaxUsers(v):
+		r.members[v] = append(r.members[v], c.member)
+	default:
+		return false
+	}
+	return true
+}
+
+// assign answers registrations at storage server d: which changes to propose,
+// and the registrations that cannot be. New IDs go to the emptiest shard.
+func (r registry) assign(d int, asked []Registration, most int) (changes []change, failed []Registered) {
+	table := r.g.StorageTable()
+	used := r.users()
+	again := map[uint32]bool{}
+	for _, a := range asked {
+		if len(changes) == most {
+			break
+		}
+		if a.Again {
+			m := r.find(a.ID)
+			switch {
+			case m == nil || int(table[int(a.ID)%len(table)]) != d:
+				failed = append(failed, Registered{Ticket: a.Ticket, Status: RegistrationBad})
+			case m.keyHash != a.KeyHash || again[a.ID]:
+				failed = append(failed, Registered{Ticket: a.Ticket, Status: RegistrationRefused})
+			default:
+				again[a.ID] = true
+				changes = append(changes, change{a.ID, member{m.generation + 1, a.KeyHash}})
+			}
+			continue
+		}
+		best := -1
+		for v, owner := range table {
+			if int(owner) == d && used[v] < r.g.MaxUsers(v) && (best < 0 || used[v] < used[best]) {
+				best = v
+			}
+		}
+		if best < 0 {
+			failed = append(failed, Registered{Ticket: a.Ticket, Status: RegistrationFull})
+			continue
+		}
+		id := uint32(used[best]*len(table) + best)
+		used[best]++
+		changes = append(changes, change{id, member{1, a.KeyHash}})
+	}
+	return changes, failed
+}
+
+// appendChange and parseChanges are the layout of the Members frame, and of the
+// registry on disk.
+func appendChange(b []byte, c change) []byte {
+	b = binary.LittleEndian.AppendUint32(b, c.id)
+	b = binary.LittleEndian.AppendUint32(b, c.generation)
+	return append(b, c.keyHash[:]...)
+}
+
+func parseChanges(b []byte) ([]change, bool) {
+	if len(b)%geometry.MemberBytes != 0 {
+		return nil, false
+	}
+	out := make([]change, 0, len(b)/geometry.MemberBytes)
+	for ; len(b) > 0; b = b[geometry.MemberBytes:] {
+		c := change{id: binary.LittleEndian.Uint32(b)}
+		c.generation = binary.LittleEndian.Uint32(b[4:])
+		copy(c.keyHash[:], b[8:])
+		out = append(out, c)
+	}
+	return out, true
+}

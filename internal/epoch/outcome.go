@@ -1,0 +1,159 @@
+package epoch
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/teems-go/teems/internal/cell"
+	"github.com/teems-go/teems/internal/commit"
+	"github.com/teems-go/teems/internal/record"
+	"github.com/teems-go/teems/internal/store"
+	"github.com/teems-go/teems/internal/token"
+)
+
+// ErrState reports durable state that cannot be read: it is damaged, or of
+// another version.
+var ErrState = errors.New("epoch: durable state is damaged or of another version")
+
+// outcome is what one attempt at an epoch would change on this server: what is
+// made durable before PREPARED, and what clients get after it is final. It is
+// never changed once prepared.
+type outcome struct {
+	epoch   uint64
+	attempt uint16
+	void    bool
+	head    commit.Head // known once decided
+	users   []int       // U_v during the epoch
+	changes []change    // registrations of all storage servers
+
+	// Storage. Rows are by local index of the mailbox.
+	boxes   record.Table // Ins rows a mailbox
+	answers []byte       // Requests answers a mailbox
+	acked   []byte       // u64 a mailbox: deliveries acknowledged, this epoch's control cell included
+	slots   *token.Slots // watermarks after the epoch
+
+	// Ingestion. Rows are by place among this server's clients.
+	results []byte // plaintexts of results, their heads still zero
+	through []byte // u64 a client: results acknowledged
+}
+
+const outcomeVersion = 1
+
+// parts is the outcome's durable form: a header, then parts each behind its
+// length, all of public sizes. Bulk parts are views, not copies.
+func (o *outcome) parts() [][]byte {
+	le := binary.LittleEndian
+	h := le.AppendUint32(nil, outcomeVersion)
+	h = le.AppendUint64(h, o.epoch)
+	h = le.AppendUint16(h, o.attempt)
+	void := uint16(0)
+	if o.void {
+		void = 1
+	}
+	h = le.AppendUint16(h, void)
+	users := make([]byte, 0, 4*len(o.users))
+	for _, u := range o.users {
+		users = le.AppendUint32(users, uint32(u))
+	}
+	var changes, slots []byte
+	for _, c := range o.changes {
+		changes = appendChange(changes, c)
+	}
+	if o.slots != nil {
+		slots = o.slots.Append(nil)
+	}
+	out := [][]byte{h}
+	for _, p := range [][]byte{users, changes, o.boxes.Heads.Data, o.boxes.Bodies.Data, o.answers, o.acked, slots, o.results, o.through} {
+		out = append(out, le.AppendUint64(nil, uint64(len(p))), p)
+	}
+	return out
+}
+
+// parseOutcome reads what parts wrote, for bodies of the given stride.
+func parseOutcome(b []byte, stride int) (*outcome, error) {
+	le := binary.LittleEndian
+	if len(b) < 16 || le.Uint32(b) != outcomeVersion {
+		return nil, ErrState
+	}
+	o := &outcome{epoch: le.Uint64(b[4:]), attempt: le.Uint16(b[12:]), void: le.Uint16(b[14:]) == 1}
+	b = b[16:]
+	var part [9][]byte
+	for i := range part {
+		if len(b) < 8 || le.Uint64(b) > uint64(len(b)-8) {
+			return nil, ErrState
+		}
+		n := le.Uint64(b)
+		part[i], b = b[8:8+n:8+n], b[8+n:]
+	}
+	if len(b) != 0 || len(part[0])%4 != 0 {
+		return nil, ErrState
+	}
+	for u := part[0]; len(u) > 0; u = u[4:] {
+		o.users = append(o.users, int(le.Uint32(u)))
+	}
+	var ok bool
+	if o.changes, ok = parseChanges(part[1]); !ok {
+		return nil, ErrState
+	}
+	n := len(part[2]) / record.HeadBytes
+	o.boxes = record.NewTable(n, stride)
+	if o.boxes.Put(0, n, part[2], part[3]) != nil {
+		return nil, ErrState
+	}
+	o.answers, o.acked, o.results, o.through = part[4], part[5], part[7], part[8]
+	if len(part[6]) > 0 {
+		var err error
+		if o.slots, err = token.ParseSlots(part[6]); err != nil {
+			return nil, ErrState
+		}
+	}
+	return o, nil
+}
+
+// place is a public client's row among those that a role of this server held in
+// the epoch: the users of the role's earlier shards, and its own number in its
+// shard. It is not ok for a client that registered later.
+func place(users []int, owners []uint32, role int, client uint32) (row int, ok bool) {
+	v, u := int(client)%len(users), int(client)/len(users)
+	for w := range v {
+		if int(owners[w]) == role {
+			row += users[w]
+		}
+	}
+	return row + u, int(owners[v]) == role && u < users[v]
+}
+
+// delivery writes the plaintext of a client's delivery.
+func (s *Server) delivery(o *outcome, client uint32, plain []byte) {
+	g := s.cfg.Geometry
+	d := cell.Delivery(plain)
+	d.SetEpoch(o.epoch)
+	d.SetAttempt(o.attempt)
+	copy(d.Head(), o.head[:])
+	if o.void {
+		d.SetFlags(cell.FlagVoid)
+		return
+	}
+	u, ok := place(o.users, s.storageTable, s.d, client)
+	if !ok {
+		return
+	}
+	d.SetAckedThrough(binary.LittleEndian.Uint64(o.acked[8*u:]))
+	store.PutCells(g, o.boxes, u, d)
+	width := g.Requests() * cell.AnswerBytes
+	copy(plain[g.DeliveryAnswer(0):], o.answers[u*width:(u+1)*width])
+}
+
+// result writes the plaintext of a client's result.
+func (s *Server) result(o *outcome, client uint32, plain []byte) {
+	r := cell.Result(plain)
+	if u, ok := place(o.users, s.ingestionTable, s.i, client); ok && !o.void {
+		copy(plain, o.results[u*len(plain):])
+	}
+	if o.void {
+		r.SetFlags(cell.FlagVoid)
+	}
+	r.SetEpoch(o.epoch)
+	r.SetAttempt(o.attempt)
+	copy(r.Head(), o.head[:])
+}

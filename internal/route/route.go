@@ -1,0 +1,141 @@
+// Package route is the machine of a routing server, which stands between
+// ingestion and storage so that nobody learns which ingestion server's records
+// go to which storage server.
+//
+// On the ID channel it first receives headers: all headers of one recipient
+// meet at one router, which ranks them and returns the ranks in the order in
+// which the headers came. Then it receives records, dealt to it by position,
+// and sends every storage server a section of exactly the public size that
+// geometry gives, real records first come, dummies for the rest.
+//
+// Public: all sizes of geometry.Attempt. Secret: everything inside headers and
+// records, how many are real and where they go. The machine does no I/O, has no
+// clock and draws no randomness.
+package route
+
+import (
+	"errors"
+
+	"github.com/teems-go/teems/geometry"
+	"github.com/teems-go/teems/internal/choice"
+	"github.com/teems-go/teems/internal/oblivious"
+	"github.com/teems-go/teems/internal/record"
+	"github.com/teems-go/teems/internal/survive"
+)
+
+// ErrFrame reports a frame that does not fit the attempt's public sizes.
+var ErrFrame = errors.New("route: frame does not fit its link")
+
+// Machine is one routing server's part of one attempt after the other.
+type Machine struct {
+	g       *geometry.Geometry
+	index   int // role index r
+	workers *oblivious.Workers
+	decider *survive.Decider
+	attempt *geometry.Attempt
+
+	headers     []byte // rows of survive.RowBytes, ingestion server by ingestion server
+	headersFrom record.Receiver
+	ranks       []byte
+
+	table     record.Table
+	tableFrom record.Receiver
+	labels    []uint32
+	kept      []byte
+}
+
+// New returns the machine of the routing server with role index r.
+func New(g *geometry.Geometry, r int, w *oblivious.Workers) *Machine {
+	return &Machine{g: g, index: r, workers: w, decider: survive.NewDecider(w)}
+}
+
+// Begin makes room for what the ingestion servers will send.
+func (m *Machine) Begin(at *geometry.Attempt) {
+	m.attempt = at
+	ingestions := len(m.g.Ingestions())
+	m.headersFrom.Reset(ingestions, func(i int) (int, int) {
+		return at.HeaderOffset(i, m.index), at.HeaderLink(i, m.index)
+	})
+	m.headers = m.decider.Begin(at.RouterHeaders(m.index))
+	m.ranks = nil
+	m.tableFrom.Reset(ingestions, func(i int) (int, int) {
+		return at.RouterOffset(i, m.index), at.DealRows(i, m.index)
+	})
+	m.table = m.table.Resize(at.RouterWork(m.index), m.g.Stride())
+}
+
+// Headers takes rows [first, first+rows) of ingestion server i's headers.
+func (m *Machine) Headers(i int, first, rows uint32, payload []byte) error {
+	if len(payload) != int(rows)*survive.RowBytes {
+		return ErrFrame
+	}
+	at, fresh, ok := m.headersFrom.Take(i, first, rows)
+	if !ok {
+		return ErrFrame
+	}
+	if fresh {
+		copy(m.headers[at*survive.RowBytes:], payload)
+	}
+	return nil
+}
+
+// HeadersComplete reports whether all headers have come, so that Decide can run.
+func (m *Machine) HeadersComplete() bool { return m.headersFrom.Complete() }
+
+// Decide ranks the headers.
+func (m *Machine) Decide() {
+	p := m.g.Params()
+	m.ranks = m.decider.Decide(survive.Classes{Contact: uint32(p.ID.Contact), Stranger: uint32(p.ID.Stranger)})
+}
+
+// Ranks is the answer to ingestion server i: a rank for each header that it
+// sent, in that order.
+func (m *Machine) Ranks(i int) []byte {
+	at := m.attempt.HeaderOffset(i, m.index)
+	return m.ranks[at*survive.RankBytes : (at+m.attempt.HeaderLink(i, m.index))*survive.RankBytes]
+}
+
+// Deal takes rows [first, first+rows) of what ingestion server i deals.
+func (m *Machine) Deal(i int, first, rows uint32, heads, bodies []byte) error {
+	at, fresh, ok := m.tableFrom.Take(i, first, rows)
+	if !ok {
+		return ErrFrame
+	}
+	if fresh {
+		return m.table.Put(at, int(rows), heads, bodies)
+	}
+	return nil
+}
+
+// Complete reports whether all records have come, so that Route can run.
+func (m *Machine) Complete() bool { return m.tableFrom.Complete() }
+
+// Route makes the sections: it truncates what would pass a section's bound
+// (which honest ingestion servers never reach), fills the rest with dummies,
+// and splits. Oblivious in all heads and bodies; costs one pass over the heads
+// that touches every counter and one exact-size split of the bodies.
+func (m *Machine) Route() {
+	n, work := m.attempt.RouterRows(m.index), m.attempt.RouterWork(m.index)
+	m.table.Clear(n, work)
+	m.labels, m.kept = record.Grow(m.labels, work), record.Grow(m.kept, work)
+	none := uint32(len(m.g.Storages()))
+	for k := range work {
+		h := m.table.Head(k)
+		m.labels[k] = choice.Select32(choice.FromBit(uint64(h.Real&1)), h.Label, none)
+	}
+	sizes := m.attempt.Sections(m.index)
+	m.workers.Exact(m.labels, sizes, m.kept)
+	for k := range work {
+		h := m.table.Head(k)
+		h.Real &= uint32(m.kept[k])
+		m.table.SetHead(k, h)
+	}
+	discarded := work - m.attempt.SectionRows(m.index)
+	m.workers.Split(m.labels, append(sizes, discarded), m.table.Heads, m.table.Bodies)
+}
+
+// Section is what goes to storage server d: exactly geometry's Section rows.
+func (m *Machine) Section(d int) record.Table {
+	at := m.attempt.SectionOffset(m.index, d)
+	return m.table.Slice(at, at+m.attempt.Section(m.index, d))
+}

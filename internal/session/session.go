@@ -1,0 +1,296 @@
+// Package session keeps the sealed conversations between one role of a server
+// and its clients: which sessions are attached, which of them have proved that
+// they hold their client's key, what was submitted for the open epoch, and the
+// sealing of what goes down.
+//
+// It guarantees that at most one cell of its type is taken per client and
+// epoch, that sequence numbers rise within a session, and that a nonce is used
+// for one plaintext only as long as its callers give the same plaintext for the
+// same type, epoch and attempt. A session that merely claims a client's ID
+// displaces nothing: what is addressed to a client goes to the session that
+// last sent a cell which authenticated.
+//
+// Whether an outer cell authenticates is public, as are sessions and clients;
+// the content of cells is not looked at here.
+package session
+
+import (
+	"github.com/teems-go/teems/internal/cell"
+	"github.com/teems-go/teems/internal/oblivious"
+)
+
+// Config describes one role of one server.
+type Config struct {
+	Cluster   [32]byte
+	Role      uint8  // cell.RoleIngestion or cell.RoleStorage
+	Server    uint32 // this server's index
+	Type      uint16 // of the cells that clients send to this role
+	CellBytes int    // plaintext bytes of such a cell
+	Slots     int    // clients that this role can have
+	Slot      func(client uint32) int
+	Hash      func([]byte) [32]byte
+	Workers   *oblivious.Workers
+	Parallel  int
+}
+
+// Session is one attached session.
+type Session struct {
+	ID       uint64
+	Client   uint32
+	up, down AEAD
+	sequence uint64 // highest that authenticated
+	proved   bool   // it sent a cell that authenticated
+	at       int    // its place in Table.order
+}
+
+// Table is the sessions of one role. Its methods are for one goroutine.
+type Table struct {
+	cfg      Config
+	sessions map[uint64]*Session
+	order    []*Session // in a deterministic order, for announcements
+	active   []*Session // by slot: the session that what is addressed to a client goes to
+	open     uint64
+	pending  *Taken
+	spare    *Taken
+	lanes    []lane
+}
+
+// Taken is what clients submitted for one epoch, by slot.
+type Taken struct {
+	Epoch    uint64
+	Count    int
+	Cells    []byte // CellBytes each
+	Present  []bool
+	Hash     [][32]byte // of the sealed cell
+	Sequence []uint64
+}
+
+// Cell is the plaintext that the client at the slot submitted; meaningless if
+// it is not Present.
+func (t *Taken) Cell(slot, width int) []byte { return t.Cells[slot*width : (slot+1)*width] }
+
+// lane is what one worker keeps: scratch and the outcome of its share.
+type lane struct {
+	plain   []byte
+	refused []Refused
+	fresh   []*Session
+	taken   int
+}
+
+// Refused is a cell that was not taken, and why.
+type Refused struct {
+	Session uint64
+	Code    Refusal
+	Epoch   uint64
+}
+
+// New makes the table of a role with no sessions; epoch is the first one open.
+func New(cfg Config, epoch uint64) *Table {
+	t := &Table{
+		cfg:      cfg,
+		sessions: map[uint64]*Session{},
+		active:   make([]*Session, cfg.Slots),
+		lanes:    make([]lane, max(1, cfg.Parallel)),
+		open:     epoch,
+	}
+	t.pending = t.newTaken(epoch)
+	for i := range t.lanes {
+		t.lanes[i].plain = make([]byte, cfg.CellBytes+cell.TagBytes)
+	}
+	return t
+}
+
+func (t *Table) newTaken(epoch uint64) *Taken {
+	n := t.cfg.Slots
+	return &Taken{
+		Epoch: epoch, Cells: make([]byte, n*t.cfg.CellBytes), Present: make([]bool, n),
+		Hash: make([][32]byte, n), Sequence: make([]uint64, n),
+	}
+}
+
+// Open is the epoch that takes submissions.
+func (t *Table) Open() uint64 { return t.open }
+
+// Submissions is the number of cells taken for the open epoch.
+func (t *Table) Submissions() int { return t.pending.Count }
+
+// Len is the number of attached sessions.
+func (t *Table) Len() int { return len(t.order) }
+
+// Has reports whether the session is attached to this role.
+func (t *Table) Has(id uint64) bool { return t.sessions[id] != nil }
+
+// Attach adds a session of a client with its two AEADs. A session that had the
+// same number is gone.
+func (t *Table) Attach(id uint64, client uint32, up, down AEAD) *Session {
+	t.Detach(id)
+	s := &Session{ID: id, Client: client, up: up, down: down, at: len(t.order)}
+	t.sessions[id] = s
+	t.order = append(t.order, s)
+	if slot := t.cfg.Slot(client); t.active[slot] == nil {
+		t.active[slot] = s
+	}
+	return s
+}
+
+// Detach removes a session.
+func (t *Table) Detach(id uint64) {
+	s := t.sessions[id]
+	if s == nil {
+		return
+	}
+	delete(t.sessions, id)
+	last := len(t.order) - 1
+	t.order[s.at] = t.order[last]
+	t.order[s.at].at = s.at
+	t.order[last] = nil
+	t.order = t.order[:last]
+	if slot := t.cfg.Slot(s.Client); t.active[slot] == s {
+		t.active[slot] = nil
+	}
+}
+
+// Drop removes every session of a client: its keys are of the past.
+func (t *Table) Drop(client uint32) {
+	for i := len(t.order) - 1; i >= 0; i-- {
+		if t.order[i].Client == client {
+			t.Detach(t.order[i].ID)
+		}
+	}
+}
+
+// Active appends to dst the sessions that deliveries and results go to: those
+// whose client proved itself in them, by slot.
+func (t *Table) Active(dst []*Session) []*Session {
+	for _, s := range t.active {
+		if s != nil && s.proved {
+			dst = append(dst, s)
+		}
+	}
+	return dst
+}
+
+// All appends to dst every attached session.
+func (t *Table) All(dst []*Session) []*Session { return append(dst, t.order...) }
+
+// Take ends submission for the open epoch and opens the next one. What it
+// returns is valid until it is given back with Return.
+func (t *Table) Take() *Taken {
+	taken := t.pending
+	t.open++
+	if t.pending = t.spare; t.pending == nil {
+		t.pending = t.newTaken(t.open)
+	}
+	t.spare = nil
+	t.pending.Epoch = t.open
+	return taken
+}
+
+// Return gives back what Take returned.
+func (t *Table) Return(taken *Taken) {
+	clear(taken.Present)
+	taken.Count = 0
+	t.spare = taken
+}
+
+// Cells opens a batch of cells in parallel. It returns those that were refused,
+// in the order of their workers, and the sessions that proved themselves in
+// this batch for the first time. Visible: which cells authenticate.
+func (t *Table) Cells(batch []Cell) (refused []Refused, fresh []*Session) {
+	parts := min(len(t.lanes), max(1, len(batch)/32))
+	t.cfg.Workers.Each(parts, func(p int) {
+		l := &t.lanes[p]
+		l.refused, l.fresh, l.taken = l.refused[:0], l.fresh[:0], 0
+		for i := range batch {
+			c := &batch[i]
+			s := t.sessions[c.Session]
+			if s == nil {
+				if p == 0 {
+					l.refused = append(l.refused, Refused{c.Session, NotAttached, c.Epoch})
+				}
+				continue
+			}
+			// All cells of a client are one worker's.
+			slot := t.cfg.Slot(s.Client)
+			if slot%parts != p {
+				continue
+			}
+			if code := t.take(l, s, slot, c); code != 0 {
+				l.refused = append(l.refused, Refused{c.Session, code, c.Epoch})
+			}
+		}
+	})
+	for p := range parts {
+		l := &t.lanes[p]
+		t.pending.Count += l.taken
+		refused = append(refused, l.refused...)
+		for _, s := range l.fresh {
+			t.active[t.cfg.Slot(s.Client)] = s
+			fresh = append(fresh, s)
+		}
+	}
+	return refused, fresh
+}
+
+// take opens one cell into its client's place, or says why not.
+func (t *Table) take(l *lane, s *Session, slot int, c *Cell) Refusal {
+	switch {
+	case c.Type != t.cfg.Type || len(c.Sealed) != t.cfg.CellBytes+cell.TagBytes:
+		return WrongSize
+	case c.Epoch != t.open:
+		return WrongEpoch
+	case c.Sequence <= s.sequence:
+		return OldSequence
+	}
+	var nonce [cell.NonceBytes]byte
+	cell.PutUpNonce(&nonce, c.Sequence, c.Type)
+	ad := cell.MakeAD(&t.cfg.Cluster, cell.Up, t.cfg.Role, c.Type, t.cfg.Server)
+	ad.SetEpoch(c.Epoch)
+	ad.SetClient(s.Client)
+	plain, err := s.up.Open(l.plain[:0], nonce[:], c.Sealed, ad[:])
+	if err != nil {
+		return BadTag
+	}
+	s.sequence = c.Sequence
+	if !s.proved || t.active[slot] != s {
+		s.proved = true
+		l.fresh = append(l.fresh, s)
+	}
+	if t.pending.Present[slot] {
+		return AlreadySubmitted
+	}
+	copy(t.pending.Cell(slot, t.cfg.CellBytes), plain)
+	t.pending.Present[slot] = true
+	t.pending.Hash[slot] = t.cfg.Hash(c.Sealed)
+	t.pending.Sequence[slot] = c.Sequence
+	l.taken++
+	return 0
+}
+
+// Seal seals one cell of the given type for each session, one behind the other
+// in dst, which holds len(to) * (width + tag) bytes. compose writes the
+// plaintext for a client; it is called by several goroutines at once. The same
+// type, epoch and attempt must always get the same plaintext.
+func (t *Table) Seal(dst []byte, to []*Session, typ uint16, epoch uint64, attempt uint16, width int, compose func(client uint32, plain []byte)) {
+	parts := min(len(t.lanes), max(1, len(to)/32))
+	t.cfg.Workers.Each(parts, func(p int) {
+		l := &t.lanes[p]
+		if cap(l.plain) < width+cell.TagBytes {
+			l.plain = make([]byte, width+cell.TagBytes)
+		}
+		plain := l.plain[:width]
+		ad := cell.MakeAD(&t.cfg.Cluster, cell.Down, t.cfg.Role, typ, t.cfg.Server)
+		ad.SetEpoch(epoch)
+		ad.SetAttempt(attempt)
+		var nonce [cell.NonceBytes]byte
+		cell.PutDownNonce(&nonce, epoch, attempt, typ)
+		sealed := width + cell.TagBytes
+		for i := len(to) * p / parts; i < len(to)*(p+1)/parts; i++ {
+			clear(plain)
+			compose(to[i].Client, plain)
+			ad.SetClient(to[i].Client)
+			out := dst[i*sealed : i*sealed : (i+1)*sealed]
+			to[i].down.Seal(out, nonce[:], plain, ad[:])
+		}
+	})
+}

@@ -1,0 +1,155 @@
+// Package store is the machine of a storage server, which owns a shard of
+// mailboxes: it places the records of an epoch into them, exactly one in every
+// cell, real or dummy, and answers its clients' requests for tokens and passes.
+//
+// Public: all sizes of geometry.Attempt, who sent a control cell. Secret:
+// everything inside records and control cells, which cells hold messages, what
+// was issued. The machine does no I/O, has no clock and draws no randomness.
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/teems-go/teems/geometry"
+	"github.com/teems-go/teems/internal/cell"
+	"github.com/teems-go/teems/internal/choice"
+	"github.com/teems-go/teems/internal/kernel"
+	"github.com/teems-go/teems/internal/oblivious"
+	"github.com/teems-go/teems/internal/record"
+	"github.com/teems-go/teems/internal/token"
+)
+
+// ErrFrame reports a frame that does not fit the attempt's public sizes.
+var ErrFrame = errors.New("store: frame does not fit its link")
+
+// Machine is one storage server's part of one attempt after the other.
+type Machine struct {
+	g       *geometry.Geometry
+	index   int // role index d
+	workers *oblivious.Workers
+	issuer  *token.Issuer
+	attempt *geometry.Attempt
+
+	table record.Table
+	from  record.Receiver
+	want  []uint32
+	kept  []byte
+}
+
+// New returns the machine of the storage server with role index d.
+func New(g *geometry.Geometry, d int, mac token.MAC, era uint32, w *oblivious.Workers) *Machine {
+	p := g.Params()
+	rules := token.Rules{Open: p.ID.Open, Slots: uint16(p.Token.In), Lmax: uint64(p.TokenEpochs), Hmax: uint64(p.HorizonEpochs)}
+	return &Machine{g: g, index: d, workers: w, issuer: token.NewIssuer(rules, token.Key{Era: era, MAC: mac})}
+}
+
+// Begin makes room for what the routers will send, in memory of reuse if that
+// is large enough.
+func (m *Machine) Begin(at *geometry.Attempt, reuse record.Table) {
+	m.attempt = at
+	m.from.Reset(len(m.g.Routers()), func(r int) (int, int) {
+		return at.StoreOffset(r, m.index), at.Section(r, m.index)
+	})
+	m.table = reuse.Resize(at.Places(m.index), m.g.Stride())
+}
+
+// Section takes rows [first, first+rows) of router r's section.
+func (m *Machine) Section(r int, first, rows uint32, heads, bodies []byte) error {
+	at, fresh, ok := m.from.Take(r, first, rows)
+	if !ok {
+		return ErrFrame
+	}
+	if fresh {
+		return m.table.Put(at, int(rows), heads, bodies)
+	}
+	return nil
+}
+
+// Complete reports whether all sections have come, so that Place can run.
+func (m *Machine) Complete() bool { return m.from.Complete() }
+
+// Place puts every record into the cell that it asks for, and returns the
+// mailboxes: geometry's Cells rows, cell j of the client with local index u at
+// u*Ins + j. Of several records for one cell the first counts; what asks for no
+// cell, or for one that does not exist, and what fills up is a dummy, all zero.
+// The table belongs to the caller from then on.
+//
+// Oblivious in heads and bodies. Costs two sorts of the heads and one placement
+// of the bodies.
+func (m *Machine) Place() record.Table {
+	n, cells := m.attempt.Places(m.index), m.attempt.Cells(m.index)
+	m.table.Clear(m.attempt.StoreRows(m.index), n)
+	m.want, m.kept = record.Grow(m.want, n), record.Grow(m.kept, n)
+	for k := range n {
+		h := m.table.Head(k)
+		m.want[k] = choice.Select32(choice.FromBit(uint64(h.Real&1)), h.Cell, record.None)
+	}
+	m.workers.Destinations(m.want, cells, m.kept)
+	for k := range n {
+		h := m.table.Head(k)
+		h.Real &= uint32(m.kept[k])
+		m.table.SetHead(k, h)
+	}
+	m.workers.Place(m.want, m.table.Heads, m.table.Bodies)
+	boxes := m.table.Slice(0, cells)
+	m.table = record.Table{}
+	m.blank(boxes)
+	return boxes
+}
+
+// blank zeroes whatever is not real: it may hold the body of another's message.
+func (m *Machine) blank(boxes record.Table) {
+	zero := make([]byte, m.g.Stride())
+	const block = 1024
+	n := boxes.Len()
+	m.workers.Each((n+block-1)/block, func(p int) {
+		for k := p * block; k < min(n, (p+1)*block); k++ {
+			h := boxes.Head(k)
+			dummy := choice.FromBit(uint64(h.Real & 1)).Not()
+			kernel.CondCopy(dummy, boxes.Bodies.Row(k), zero)
+			h.Sender = choice.Select32(dummy, 0, h.Sender)
+			boxes.SetHead(k, h)
+		}
+	})
+}
+
+// Answer answers the requests of the control cells: clients[i] (public) sent
+// controls[i]. The answers of clients[i] are written at answers[at(i)], Requests
+// of them. Watermarks move in slots, which is a copy that the epoch may drop.
+func (m *Machine) Answer(epoch uint64, dir *token.Directory, slots *token.Slots, clients []uint32, controls []byte, answers []byte) error {
+	g := m.g
+	return m.issuer.Issue(epoch, dir, slots,
+		token.Requests{Data: controls, First: g.ControlRequest(0), Control: g.ControlBytes(), PerClient: g.Requests(), Clients: clients},
+		token.Answers{Data: answers, First: 0, Delivery: g.Requests() * cell.AnswerBytes})
+}
+
+// PutCells writes the mailbox of local index u into a delivery's cells.
+func PutCells(g *geometry.Geometry, boxes record.Table, u int, delivery cell.Delivery) {
+	size := g.DeliveryCellBytes()
+	body := g.Params().CellBytes
+	for j := range g.Ins() {
+		k := u*g.Ins() + j
+		h := boxes.Head(k)
+		c := delivery.Cell(g.DeliveryCell(j), size)
+		c.SetKind(byte(h.Real))
+		c.SetSender(h.Sender)
+		copy(c.Body(), boxes.Bodies.Row(k)[:body])
+	}
+}
+
+// Acknowledged reads what a control cell acknowledges, as a mask under which
+// epoch counts: its head must be that of the epoch, which head gives, or zero if
+// the epoch is not kept. Oblivious in the control cell: every kept epoch is
+// compared.
+func Acknowledged(control cell.Control, epochs []uint64, heads [][32]byte) uint64 {
+	acked := uint64(0)
+	for i, e := range epochs {
+		same := choice.Eq(control.AckEpoch(), e)
+		for w := 0; w < 32; w += 8 {
+			same &= choice.Eq(binary.LittleEndian.Uint64(control.AckHead()[w:]), binary.LittleEndian.Uint64(heads[i][w:]))
+		}
+		acked = choice.Select(same, e, acked)
+	}
+	return acked
+}
