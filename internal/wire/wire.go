@@ -97,7 +97,7 @@ var codeTexts = [lastCode + 1]string{
 	CodeWrongEpoch:    "the cell is for another epoch than the one that is open",
 	CodeAlready:       "a cell of this client was already accepted for this epoch",
 	CodeSequence:      "the cell's sequence number does not rise: attach again",
-	CodeNotOpen:       "no epoch is open for submission: wait for an announcement",
+	CodeNotOpen:       "no session is open for this cell: attach first, then wait for an announcement",
 	CodeBusy:          "the server cannot take this connection now: try again later",
 }
 
@@ -109,7 +109,7 @@ func (c Code) String() string {
 	return codeTexts[c]
 }
 
-// Temporary says whether trying again later, unchanged, may succeed.
+// Temporary says whether attaching and trying again later may succeed.
 func (c Code) Temporary() bool { return c == CodeNotOpen || c == CodeBusy }
 
 // Service is what a connection is for.
