@@ -31,7 +31,7 @@ type Config struct {
 	// client. nil: nowhere.
 	Log *slog.Logger
 
-	MaxConnections   int // clients, registrations and coordinators. 0: 17,000
+	MaxConnections   int // of every kind, those to servers included. 0: 17,000
 	MaxRegistrations int // at a time. 0: 256
 	MaxCoordinators  int // at a time. 0: 16
 	ClientQueueBytes int // waiting for one client. 0: what a client that comes back can be owed

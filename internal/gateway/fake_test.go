@@ -1,0 +1,380 @@
+package gateway
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/teems-go/teems/geometry"
+	"github.com/teems-go/teems/internal/wire"
+)
+
+func testGeometry(t testing.TB, servers int) *geometry.Geometry {
+	t.Helper()
+	p := geometry.Params{
+		Capacity: 4096, CellBytes: 32, DeliveryEpochs: 8,
+		ID:    geometry.IDChannel{Out: 1, Contact: 1, Open: true},
+		Token: geometry.TokenChannel{Out: 1, In: 1},
+	}
+	for range servers {
+		p.Servers = append(p.Servers, geometry.Server{Roles: geometry.AllRoles, Weight: 1})
+	}
+	g, err := geometry.New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// noGoroutinesLeft fails the test if more goroutines are left at its end than
+// there were when it was called.
+func noGoroutinesLeft(t *testing.T) {
+	t.Helper()
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() {
+		for range 100 {
+			if runtime.NumGoroutine() <= before {
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		buf := make([]byte, 1<<16)
+		t.Errorf("%d goroutines before, %d after\n%s", before, runtime.NumGoroutine(), buf[:runtime.Stack(buf, true)])
+	})
+}
+
+// fakeServer is a server's front address as a gateway sees it. It answers
+// every Attach, announces an epoch, and sends every cell back as a result whose
+// sealed bytes say whose it was.
+type fakeServer struct {
+	t        *testing.T
+	geometry *geometry.Geometry
+	number   uint32
+	ln       net.Listener
+	wg       sync.WaitGroup
+
+	mu       sync.Mutex
+	silent   bool // guarded by mu: attachments are not answered
+	refuse   map[uint32]wire.Code
+	conn     net.Conn // the gateway's link
+	sessions map[uint32]wire.FrontAttach
+	attaches int
+	detaches int
+}
+
+func newFakeServer(t *testing.T, g *geometry.Geometry, number int) *fakeServer {
+	t.Helper()
+	f := &fakeServer{t: t, geometry: g, number: uint32(number), refuse: map[uint32]wire.Code{}}
+	f.listen("127.0.0.1:0")
+	t.Cleanup(f.close)
+	return f
+}
+
+func (f *fakeServer) listen(address string) {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.ln = ln
+	f.wg.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			f.wg.Go(func() { f.serve(conn) })
+		}
+	})
+}
+
+func (f *fakeServer) address() string { return f.ln.Addr().String() }
+
+// drop ends the link; the listener stays.
+func (f *fakeServer) drop() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.conn != nil {
+		f.conn.Close()
+	}
+}
+
+func (f *fakeServer) close() {
+	f.ln.Close()
+	f.drop()
+	f.wg.Wait()
+}
+
+func (f *fakeServer) serve(conn net.Conn) {
+	defer conn.Close()
+	in := wire.NewReader(conn, 4096)
+	p, err := in.Preamble()
+	if err != nil {
+		return
+	}
+	if p.Service == wire.ServiceRegistration {
+		// Say who it is, and send everything back.
+		conn.Write([]byte{byte(f.number)})
+		conn.Write(in.Buffered())
+		io.Copy(struct{ io.Writer }{conn}, conn)
+		return
+	}
+	f.mu.Lock()
+	f.conn, f.sessions = conn, map[uint32]wire.FrontAttach{}
+	f.mu.Unlock()
+	out := wire.NewWriter(conn)
+	limits := wire.FromGateway(f.geometry)
+	for {
+		typ, payload, err := in.ReadFrame(limits)
+		if err != nil {
+			return
+		}
+		f.mu.Lock()
+		switch typ {
+		case wire.TypeFrontAttach:
+			var m wire.FrontAttach
+			f.check(m.Parse(payload))
+			if _, ok := f.sessions[m.Session]; ok {
+				f.t.Errorf("session %d attached twice", m.Session)
+			}
+			f.sessions[m.Session] = m
+			f.attaches++
+			if f.silent {
+				break
+			}
+			if code := f.refuse[m.Client]; code != 0 {
+				out.Put(&wire.FrontRefused{Session: m.Session, Refused: wire.Refused{Code: code}})
+				break
+			}
+			out.Put(&wire.FrontAttached{Session: m.Session, Attached: wire.Attached{Server: f.number, Generation: m.Client}})
+			f.announce(out, m.Session)
+		case wire.TypeDetach:
+			var m wire.Detach
+			f.check(m.Parse(payload))
+			delete(f.sessions, m.Session)
+			f.detaches++
+		case wire.TypeFrontCellUp:
+			var m wire.FrontCellUp
+			f.check(m.Parse(payload))
+			s, ok := f.sessions[m.Session]
+			if !ok {
+				f.t.Errorf("a cell of session %d, which is not attached", m.Session)
+				break
+			}
+			f.announce(out, m.Session)
+			out.Put(&wire.FrontCellDown{Session: m.Session, Cell: wire.CellDown{
+				Type: 3, Epoch: m.Cell.Epoch, Sealed: echo(s.Client, s.Role, m.Cell.Sequence, m.Cell.Sealed)}})
+		}
+		f.mu.Unlock()
+		if out.Flush() != nil {
+			return
+		}
+	}
+}
+
+func (f *fakeServer) check(err error) {
+	if err != nil {
+		f.t.Error(err)
+	}
+}
+
+func (f *fakeServer) announce(out *wire.Writer, session uint32) {
+	out.Put(&wire.FrontCellDown{Session: session, Cell: wire.CellDown{Type: 5, Epoch: 1, Sealed: make([]byte, 80)}})
+}
+
+func echo(client uint32, role uint8, sequence uint64, sealed []byte) []byte {
+	b := binary.LittleEndian.AppendUint32(nil, client)
+	b = append(b, role)
+	b = binary.LittleEndian.AppendUint64(b, sequence)
+	return append(b, sealed[:16]...)
+}
+
+func (f *fakeServer) live() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.sessions)
+}
+
+// trial is a gateway and its servers.
+type trial struct {
+	t        *testing.T
+	geometry *geometry.Geometry
+	gateway  *Gateway
+	servers  []*fakeServer
+	address  string
+	stop     func()
+}
+
+func newTrial(t *testing.T, servers int, change func(*Config)) *trial {
+	t.Helper()
+	noGoroutinesLeft(t)
+	tr := &trial{t: t, geometry: testGeometry(t, servers)}
+	cfg := Config{Geometry: tr.geometry, BackoffMin: time.Millisecond, BackoffMax: 20 * time.Millisecond}
+	for s := range servers {
+		f := newFakeServer(t, tr.geometry, s)
+		tr.servers = append(tr.servers, f)
+		cfg.Fronts = append(cfg.Fronts, f.address())
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	var err error
+	if tr.gateway, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.address = ln.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- tr.gateway.Serve(ctx, ln) }()
+	tr.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	t.Cleanup(tr.stop)
+	return tr
+}
+
+// fakeClient is one client's connection for one role.
+type fakeClient struct {
+	tr   *trial
+	conn net.Conn
+	in   *wire.Reader
+	role uint8
+	id   uint32
+}
+
+func (tr *trial) dial() net.Conn {
+	tr.t.Helper()
+	conn, err := net.Dial("tcp", tr.address)
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	tr.t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	return conn
+}
+
+// start connects and sends Attach, and reads nothing.
+func (tr *trial) start(role uint8, id uint32) *fakeClient {
+	tr.t.Helper()
+	c := &fakeClient{tr: tr, conn: tr.dial(), role: role, id: id}
+	c.in = wire.NewReader(c.conn, 4096)
+	m := wire.Attach{Client: id}
+	c.write(m.Append(wire.Preamble{Service: wire.ServiceCells, Role: role}.Append(nil)))
+	return c
+}
+
+// attach connects and waits for the server's answer and announcement.
+func (tr *trial) attach(role uint8, id uint32) *fakeClient {
+	tr.t.Helper()
+	c := tr.start(role, id)
+	c.attached()
+	return c
+}
+
+func (c *fakeClient) attached() {
+	c.tr.t.Helper()
+	var m wire.Attached
+	c.expect(wire.TypeAttached, &m)
+	if m.Generation != c.id {
+		c.tr.t.Errorf("client %d got the answer for %d", c.id, m.Generation)
+	}
+	var a wire.CellDown
+	c.expect(wire.TypeCellDown, &a)
+}
+
+func (c *fakeClient) write(b []byte) {
+	if _, err := c.conn.Write(b); err != nil {
+		c.tr.t.Error(err)
+	}
+}
+
+func (c *fakeClient) cell(sequence uint64, fill byte) []byte {
+	g := c.tr.geometry
+	size := geometry.Sealed(g.SubmissionBytes())
+	if c.role == 2 {
+		size = geometry.Sealed(g.ControlBytes())
+	}
+	m := wire.CellUp{Type: uint16(c.role), Epoch: sequence, Sequence: sequence, Sealed: make([]byte, size)}
+	for i := range m.Sealed {
+		m.Sealed[i] = fill
+	}
+	return m.Append(nil)
+}
+
+// expect reads a frame of a type; false if the connection ended.
+func (c *fakeClient) expect(typ wire.Type, m interface{ Parse([]byte) error }) bool {
+	c.tr.t.Helper()
+	got, payload, err := c.in.ReadFrame(wire.ToClient(c.tr.geometry))
+	if err != nil {
+		c.tr.t.Errorf("client %d waits for a frame of type %d: %v", c.id, typ, err)
+		return false
+	}
+	if got != typ {
+		c.tr.t.Errorf("client %d got a frame of type %d, not %d", c.id, got, typ)
+		return false
+	}
+	if err := m.Parse(payload); err != nil {
+		c.tr.t.Error(err)
+	}
+	return true
+}
+
+// refused expects to be refused, and cut if cut.
+func (c *fakeClient) refused(code wire.Code, cut bool) {
+	c.tr.t.Helper()
+	var m wire.Refused
+	if !c.expect(wire.TypeRefused, &m) {
+		return
+	}
+	if m.Code != code {
+		c.tr.t.Errorf("client %d was refused with %q, not %q", c.id, m.Code, code)
+	}
+	if cut {
+		c.gone()
+	}
+}
+
+func (c *fakeClient) gone() {
+	c.tr.t.Helper()
+	if _, _, err := c.in.ReadFrame(wire.ToClient(c.tr.geometry)); err == nil || isTimeout(err) {
+		c.tr.t.Errorf("client %d was not cut: %v", c.id, err)
+	}
+}
+
+// exchange sends a cell and expects it back.
+func (c *fakeClient) exchange(sequence uint64) {
+	c.tr.t.Helper()
+	cell := c.cell(sequence, byte(c.id+uint32(sequence)))
+	c.write(cell)
+	var a, m wire.CellDown
+	if !c.expect(wire.TypeCellDown, &a) || !c.expect(wire.TypeCellDown, &m) {
+		return
+	}
+	sealed := cell[wire.HeaderBytes+20:]
+	if want := echo(c.id, c.role, sequence, sealed); string(m.Sealed) != string(want) || m.Epoch != sequence {
+		c.tr.t.Errorf("client %d got what is not its own", c.id)
+	}
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for range 500 {
+		if f() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("never: %s", what)
+}
