@@ -1,0 +1,185 @@
+// Command teems-server is one server of a TEEMS deployment: the program that
+// is measured and that runs inside the TEE.
+//
+//	teems-server <deployment folder>
+//
+// The folder is described in package deployment. Nothing else changes what the
+// server does: it has no flags, and refuses to start when an environment
+// variable that begins with GO is set, because Go's runtime would read it.
+//
+// Under a manifest that names no cluster key it makes one (genesis), writes
+// genesis.json and ends. Under any other it serves until SIGINT or SIGTERM.
+//
+// Exit codes: 0 ended as asked; 1 it could not begin, or the network failed it;
+// 2 it was called in a way that it does not take; 3 it stopped for good, because
+// going on could have cost privacy or agreement.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/teems-go/teems/attest/simulated"
+	"github.com/teems-go/teems/internal/node"
+	"github.com/teems-go/teems/internal/node/deployment"
+)
+
+const (
+	exitFailed  = 1
+	exitUsage   = 2
+	exitStopped = 3
+)
+
+const usage = `usage: teems-server <deployment folder>
+
+Runs one server of a TEEMS deployment. The folder holds manifest.json, the
+signed manifest, and server.json, such as {"server": 0}. There are no flags.
+
+  teems-server /srv/teems/server-0
+
+Exit codes: 0 ended as asked, 1 failed, 2 wrong call or environment, 3 stopped for good.
+`
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Environ()))
+}
+
+func run(args, environment []string) int {
+	for _, v := range environment {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "GO") {
+			fmt.Fprintf(os.Stderr, "teems-server: the environment variable %s is set, and Go's runtime may read it: start the server with an empty environment (env -i teems-server ...)\n", name)
+			return exitUsage
+		}
+	}
+	if len(args) != 1 || strings.HasPrefix(args[0], "-") {
+		fmt.Fprint(os.Stderr, usage)
+		if len(args) == 1 && (args[0] == "-h" || args[0] == "--help") {
+			return 0
+		}
+		return exitUsage
+	}
+	logger := log.New(os.Stderr, "", log.LstdFlags|log.Lmicroseconds|log.LUTC)
+	say := func(line string) { logger.Print(line) }
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := serve(ctx, args[0], say)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, node.ErrStopped):
+		say(err.Error())
+		return exitStopped
+	}
+	say("teems-server: " + err.Error())
+	return exitFailed
+}
+
+func serve(ctx context.Context, path string, say func(string)) error {
+	measurement, err := simulated.MeasureSelf()
+	if err != nil {
+		return err
+	}
+	platform := simulated.NewIssuer(measurement)
+	say("SIMULATED TEE: there is no TEE here, and this server protects nothing and nobody: whoever runs this machine can read everything. For development only.")
+	f, err := deployment.Open(path)
+	if err != nil {
+		return err
+	}
+	m := &f.Manifest.Manifest
+	evidence, err := platform.Issue([64]byte{})
+	if err != nil {
+		return err
+	}
+	claims, err := simulated.NewVerifier().Verify(evidence, time.Now())
+	if err != nil {
+		return err
+	}
+	if err := m.Policy().Check(claims); err != nil {
+		return fmt.Errorf("the manifest does not accept this server, so no other server or client would: %w", err)
+	}
+	if !m.HasCluster() {
+		return genesis(f, platform, say)
+	}
+	return member(ctx, f, platform, say)
+}
+
+func genesis(f *deployment.Folder, platform *simulated.Issuer, say func(string)) error {
+	g, err := f.MakeGenesis(platform, rand.Reader)
+	if err != nil {
+		return err
+	}
+	say(fmt.Sprintf("genesis: the cluster's public key is %v; it and the evidence over it are in %s. Sign a manifest 2 that names it, and start the servers under that", g.ClusterKey, deployment.GenesisFile))
+	return nil
+}
+
+func member(ctx context.Context, f *deployment.Folder, platform *simulated.Issuer, say func(string)) error {
+	secret, err := f.Unseal(platform)
+	if errors.Is(err, deployment.ErrNoSecret) {
+		say(err.Error())
+	} else if err != nil {
+		return err
+	}
+	servers := f.Manifest.Manifest.Servers
+	front, err := listen("front", f.Self, servers[f.Self].Front)
+	if err != nil {
+		return err
+	}
+	defer front.Close()
+	var mesh net.Listener
+	if len(servers) > 1 {
+		if mesh, err = listen("mesh", f.Self, servers[f.Self].Mesh); err != nil {
+			return err
+		}
+		defer mesh.Close()
+	}
+	var dialer net.Dialer
+	n, err := node.New(node.Config{
+		Manifest: f.Manifest, Genesis: f.First, Self: f.Self, Secret: secret,
+		Joined:    func(s *node.Secret) error { return f.Seal(platform, rand.Reader, s) },
+		Issuer:    platform,
+		Verifiers: simulated.Verifiers(),
+		Mesh:      mesh,
+		Front:     front,
+		Dial: func(ctx context.Context, server int) (net.Conn, error) {
+			return dialer.DialContext(ctx, "tcp", servers[server].Mesh)
+		},
+		Rand: rand.Reader, Now: time.Now, Log: say,
+	})
+	if err != nil {
+		return err
+	}
+	err = n.Run(ctx)
+	if err == nil {
+		say("ended as asked")
+	}
+	return err
+}
+
+// listen opens a port of the manifest. A loopback address is taken as it is;
+// any other is what the world calls this machine, so all addresses are opened.
+func listen(what string, self int, address string) (net.Listener, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		host = ""
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("the %s port of server %d, %s, is in use by another program, perhaps by an old server: end that, or sign a manifest with another port", what, self, address)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the %s port of server %d, %s: %w", what, self, address, err)
+	}
+	return l, nil
+}

@@ -1,0 +1,163 @@
+package deployment
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/teems-go/teems/attest"
+	"github.com/teems-go/teems/internal/keys"
+	"github.com/teems-go/teems/internal/manifest"
+	"github.com/teems-go/teems/internal/node"
+)
+
+// sealLabel says what is sealed in SecretFile.
+const sealLabel = "cluster secret"
+
+// ErrNoSecret says that the folder holds no secret that this TEE can open.
+var ErrNoSecret = errors.New("there is no secret of this cluster here")
+
+// Seal keeps the cluster's secret in the folder, sealed by the TEE.
+func (f *Folder) Seal(platform attest.Sealer, random io.Reader, s *node.Secret) error {
+	key, err := platform.SealingKey()
+	if err != nil {
+		return fmt.Errorf("the TEE gives no sealing key: %w", err)
+	}
+	blob, err := keys.SealSecret(random, key[:], sealLabel, s.Encode())
+	if err != nil {
+		return err
+	}
+	return f.write(SecretFile, blob)
+}
+
+// Unseal returns the folder's secret. It is ErrNoSecret, with the reason, if
+// there is none, if another program or machine sealed it, or if it is of
+// another cluster than the manifest's.
+func (f *Folder) Unseal(platform attest.Sealer) (*node.Secret, error) {
+	s, err := f.unseal(platform)
+	if err != nil {
+		return nil, err
+	}
+	public := f.Manifest.Manifest.PublicKey()
+	if public != nil && !public.Equal(s.Cluster.Public()) {
+		return nil, fmt.Errorf("%w: %s is of another cluster than the manifest's", ErrNoSecret, SecretFile)
+	}
+	return s, nil
+}
+
+func (f *Folder) unseal(platform attest.Sealer) (*node.Secret, error) {
+	blob, err := f.read(SecretFile, maxSecretBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: there is no %s", ErrNoSecret, SecretFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	key, err := platform.SealingKey()
+	if err != nil {
+		return nil, fmt.Errorf("the TEE gives no sealing key: %w", err)
+	}
+	b, err := keys.OpenSecret(key[:], sealLabel, blob)
+	if err != nil {
+		return nil, fmt.Errorf("%w: another program, or another machine, sealed %s: %w", ErrNoSecret, SecretFile, err)
+	}
+	return node.DecodeSecret(b)
+}
+
+// Genesis is what the first server says of the cluster that it made: the key
+// to put into manifest 2, and evidence over it and manifest 1.
+type Genesis struct {
+	Manifest   manifest.Hex `json:"manifest"`    // hash of manifest 1
+	ClusterKey manifest.Hex `json:"cluster_key"` // Ed25519
+	Evidence   manifest.Hex `json:"evidence"`    // attest.Evidence, encoded
+}
+
+// MakeGenesis makes and seals the secret of a new cluster under manifest 1, and
+// writes GenesisFile. Made a second time it finds its secret and says the same:
+// a folder is the origin of one cluster only.
+func (f *Folder) MakeGenesis(platform attest.Platform, random io.Reader) (*Genesis, error) {
+	m := &f.Manifest.Manifest
+	if m.HasCluster() {
+		return nil, wrong("manifest %d names a cluster key: its cluster exists already", m.Sequence)
+	}
+	s, err := f.unseal(platform)
+	if errors.Is(err, ErrNoSecret) && !errors.Is(err, keys.ErrSealed) {
+		s, err = f.newSecret(platform, random)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w; to begin another cluster remove %s", err, filepath.Join(f.Path, SecretFile))
+	}
+	hash, public := f.Manifest.Hash(), s.Cluster.Public().(ed25519.PublicKey)
+	evidence, err := platform.Issue(attest.Bind(attest.PurposeClusterKey, public, hash[:]))
+	if err != nil {
+		return nil, err
+	}
+	raw, err := evidence.Encode()
+	if err != nil {
+		return nil, err
+	}
+	g := &Genesis{Manifest: hash[:], ClusterKey: manifest.Hex(public), Evidence: raw}
+	b, err := json.MarshalIndent(g, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return g, f.write(GenesisFile, append(b, '\n'))
+}
+
+func (f *Folder) newSecret(platform attest.Platform, random io.Reader) (*node.Secret, error) {
+	master, err := keys.NewMaster(random)
+	if err != nil {
+		return nil, err
+	}
+	key, err := keys.NewClusterKey(random)
+	if err != nil {
+		return nil, err
+	}
+	s := &node.Secret{Master: master, Cluster: key}
+	return s, f.Seal(platform, random, s)
+}
+
+// ParseGenesis reads a GenesisFile.
+func ParseGenesis(b []byte) (*Genesis, error) {
+	if len(b) > maxGenesisBytes {
+		return nil, wrong("%s has %d bytes, more than %d", GenesisFile, len(b), maxGenesisBytes)
+	}
+	g := new(Genesis)
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(g); err != nil {
+		return nil, wrong("%s: %w", GenesisFile, err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, wrong("%s: something follows its end", GenesisFile)
+	}
+	if len(g.ClusterKey) != ed25519.PublicKeySize {
+		return nil, wrong("%s: a cluster key of %d bytes, it must have %d", GenesisFile, len(g.ClusterKey), ed25519.PublicKeySize)
+	}
+	return g, nil
+}
+
+// Verify checks that the cluster key was made under manifest 1, first, by a
+// program and in a TEE that it accepts.
+func (g *Genesis) Verify(first *manifest.Signed, v attest.Verifiers, now time.Time) error {
+	hash := first.Hash()
+	if !bytes.Equal(g.Manifest, hash[:]) {
+		return wrong("%s is of the manifest %v, not of %x", GenesisFile, g.Manifest, hash)
+	}
+	evidence, err := attest.ParseEvidence(g.Evidence)
+	if err != nil {
+		return wrong("%s: %w", GenesisFile, err)
+	}
+	_, err = attest.Appraise(v, first.Manifest.Policy(), evidence,
+		attest.Bind(attest.PurposeClusterKey, g.ClusterKey, hash[:]), now)
+	if err != nil {
+		return wrong("%s: %w", GenesisFile, err)
+	}
+	return nil
+}
