@@ -60,9 +60,9 @@ func TestEpochsAgainstReference(t *testing.T) {
 // settle runs until an epoch is final everywhere and its deliveries are out.
 func settle(t testing.TB, w *World, epoch uint64) {
 	t.Helper()
-	if err := w.Run(5*time.Minute, func() bool { return w.Committed() >= epoch }); err != nil {
+	if err := w.Run(time.Hour, func() bool { return w.Committed() >= epoch }); err != nil {
 		for _, e := range w.Events[max(0, len(w.Events)-20):] {
-			t.Logf("%+v", e)
+			t.Logf("%v: event %d, epoch %d attempt %d, server %d %s", e.At, e.Kind, e.Epoch, e.Attempt, e.Server, e.Reason)
 		}
 		t.Fatal(err)
 	}

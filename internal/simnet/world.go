@@ -177,7 +177,7 @@ func (w *World) Start(i int) error {
 	if err != nil {
 		return err
 	}
-	s.machine = m
+	s.machine, s.status = m, epoch.Status{}
 	for _, p := range w.servers {
 		if p.machine == nil || p == s {
 			continue
