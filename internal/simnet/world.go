@@ -47,6 +47,8 @@ type Config struct {
 	// Propose, if not nil, may give a server another proposal than the
 	// coordinator made, or none.
 	Propose func(to int, p wire.Propose) *wire.Propose
+	// Made, if not nil, is given the world before any server starts.
+	Made func(*World)
 }
 
 // Faults says how the network between servers misbehaves.
@@ -112,6 +114,9 @@ func New(cfg Config) (*World, error) {
 	}
 	for i := range g.Servers() {
 		w.servers = append(w.servers, &server{index: i, disk: NewDisk()})
+	}
+	if cfg.Made != nil {
+		cfg.Made(w)
 	}
 	for i := range w.servers {
 		if err := w.Start(i); err != nil {
