@@ -338,3 +338,17 @@ func (p *pipes) Accept() (net.Conn, error) {
 }
 func (p *pipes) Close() error   { close(p.done); return nil }
 func (p *pipes) Addr() net.Addr { return nil }
+
+// A server that has no session for a cell makes the client connect anew.
+func TestSessionGone(t *testing.T) {
+	tr := newTrial(t, 1, nil)
+	c, good := tr.attach(1, 1), tr.attach(1, 2)
+	f := tr.servers[0]
+	number := session(f, 1)
+	for _, code := range []wire.Code{wire.CodeWrongEpoch, wire.CodeNotOpen} {
+		f.conn.Write((&wire.FrontRefused{Session: number, Refused: wire.Refused{Code: code, Epoch: 7}}).Append(nil))
+		c.refused(code, code == wire.CodeNotOpen)
+	}
+	good.exchange(1)
+	eventually(t, "the session is closed", func() bool { return f.live() == 1 && tr.gateway.Counters().Clients == 1 })
+}

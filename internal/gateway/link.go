@@ -309,10 +309,10 @@ func (c *client) announced() {
 	}
 }
 
-// final says whether a refusal ends the session: the client is not known, or
-// the refusal is the answer to its Attach.
+// final says whether a refusal ends the session: the client is not known, its
+// server has no such session, or the refusal is the answer to its Attach.
 func (c *client) final(code wire.Code) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return code == wire.CodeUnknownClient || !c.attached
+	return code == wire.CodeUnknownClient || code == wire.CodeNotOpen || !c.attached
 }
