@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/teems-go/teems/attest/simulated"
+	"github.com/teems-go/teems/internal/manifest"
+	"github.com/teems-go/teems/internal/node/deployment"
+)
+
+// asServer makes the test's own binary behave as the command.
+const asServer = "TEEMS_SERVER_TEST"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asServer) != "" {
+		os.Exit(run(os.Args[1:], os.Environ()))
+	}
+	os.Exit(m.Run())
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// process is a running server.
+type process struct {
+	cmd *exec.Cmd
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+func (p *process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.Write(b)
+}
+
+func (p *process) log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.out.String()
+}
+
+func start(t *testing.T, environment []string, args ...string) *process {
+	t.Helper()
+	self, err := os.Executable()
+	must(t, err)
+	p := &process{cmd: exec.Command(self, args...)}
+	p.cmd.Env = append(environment, asServer+"=1")
+	p.cmd.Stderr = p
+	must(t, p.cmd.Start())
+	t.Cleanup(func() { p.cmd.Process.Kill() })
+	return p
+}
+
+// code waits for the end and returns the exit code.
+func (p *process) code(t *testing.T) int {
+	t.Helper()
+	err := p.cmd.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+func (p *process) waitFor(t *testing.T, text string) {
+	t.Helper()
+	for range 1500 {
+		if strings.Contains(p.log(), text) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("the log never said %q:\n%s", text, p.log())
+}
+
+// cluster writes the folders of n servers under manifest 1.
+func cluster(t *testing.T, n int, measurement [32]byte) (folders []string, first *manifest.Signed, operator ed25519.PrivateKey) {
+	t.Helper()
+	operator, err := manifest.GenerateKey(rand.Reader)
+	must(t, err)
+	servers := make([]manifest.Server, n)
+	for i := range servers {
+		servers[i] = manifest.Server{Mesh: freePort(t), Front: freePort(t)}
+	}
+	first, err = manifest.NewDefault(manifest.Options{
+		Servers: servers, Parameters: manifest.DefaultParameters(64),
+		Operators: []ed25519.PublicKey{operator.Public().(ed25519.PublicKey)}, Policy: simulated.Policy(measurement),
+	})
+	must(t, err)
+	must(t, first.Sign(operator))
+	root := t.TempDir()
+	for i := range n {
+		dir := filepath.Join(root, fmt.Sprint(i))
+		must(t, os.Mkdir(dir, 0o700))
+		must(t, os.WriteFile(filepath.Join(dir, deployment.ServerFile), fmt.Appendf(nil, `{"server": %d}`, i), 0o600))
+		write(t, dir, deployment.ManifestFile, first)
+		folders = append(folders, dir)
+	}
+	return folders, first, operator
+}
+
+func write(t *testing.T, dir, name string, m *manifest.Signed) {
+	t.Helper()
+	b, err := m.Encode()
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, name), b, 0o600))
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestGenesisAndServe(t *testing.T) {
+	measurement, err := simulated.MeasureSelf()
+	must(t, err)
+	folders, first, operator := cluster(t, 3, measurement)
+	p := start(t, nil, folders[0])
+	if code := p.code(t); code != 0 {
+		t.Fatalf("genesis: exit code %d:\n%s", code, p.log())
+	}
+	if line, _, _ := strings.Cut(p.log(), "\n"); !strings.Contains(line, "protects nothing") {
+		t.Errorf("the first line is %q", line)
+	}
+	b, err := os.ReadFile(filepath.Join(folders[0], deployment.GenesisFile))
+	must(t, err)
+	g, err := deployment.ParseGenesis(b)
+	must(t, err)
+	must(t, g.Verify(first, simulated.Verifiers(), time.Now()))
+	second, err := first.Successor()
+	must(t, err)
+	second.Manifest.ClusterKey = g.ClusterKey
+	must(t, second.Sign(operator))
+	for _, dir := range folders {
+		write(t, dir, deployment.PredecessorFile(1), first)
+		write(t, dir, deployment.ManifestFile, second)
+	}
+	var servers []*process
+	for _, dir := range folders {
+		servers = append(servers, start(t, nil, dir))
+	}
+	for i, p := range servers {
+		for j := range servers {
+			if i != j {
+				p.waitFor(t, fmt.Sprintf("mesh: server %d is linked", j))
+			}
+		}
+	}
+	for i, dir := range folders[1:] {
+		if _, err := os.Stat(filepath.Join(dir, deployment.SecretFile)); err != nil {
+			t.Errorf("server %d joined and did not seal the secret: %v", i+1, err)
+		}
+	}
+	busy := start(t, nil, folders[1])
+	if code := busy.code(t); code != exitFailed || !strings.Contains(busy.log(), "is in use by another program") {
+		t.Errorf("a port in use: exit code %d:\n%s", code, busy.log())
+	}
+	for i, p := range servers {
+		must(t, p.cmd.Process.Signal([]os.Signal{syscall.SIGTERM, os.Interrupt}[i%2]))
+		if code := p.code(t); code != 0 {
+			t.Errorf("server %d: exit code %d:\n%s", i, code, p.log())
+		}
+	}
+}
+
+func TestWrongCalls(t *testing.T) {
+	measurement, err := simulated.MeasureSelf()
+	must(t, err)
+	good, _, _ := cluster(t, 1, measurement)
+	other, _, _ := cluster(t, 1, [32]byte{1})
+	for name, c := range map[string]struct {
+		environment, args []string
+		code              int
+		says              string
+	}{
+		"no folder":         {nil, nil, exitUsage, "usage"},
+		"two folders":       {nil, []string{good[0], good[0]}, exitUsage, "usage"},
+		"a flag":            {nil, []string{"--debug"}, exitUsage, "usage"},
+		"help":              {nil, []string{"--help"}, 0, "usage"},
+		"GODEBUG":           {[]string{"GODEBUG=tlsmlkem=0"}, good, exitUsage, "GODEBUG"},
+		"GOMAXPROCS, empty": {[]string{"GOMAXPROCS="}, good, exitUsage, "GOMAXPROCS"},
+		"missing folder":    {nil, []string{filepath.Join(good[0], "nowhere")}, exitFailed, "manifest.json"},
+		"other program":     {nil, other, exitFailed, "measurement"},
+	} {
+		p := start(t, c.environment, c.args...)
+		if code := p.code(t); code != c.code || !strings.Contains(p.log(), c.says) {
+			t.Errorf("%s: exit code %d:\n%s", name, code, p.log())
+		}
+	}
+}
