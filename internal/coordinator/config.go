@@ -97,6 +97,29 @@ const (
 	Diverged
 )
 
+// String returns the kind in words.
+func (k EventKind) String() string {
+	switch k {
+	case EpochStarted:
+		return "epoch started"
+	case AttemptStarted:
+		return "attempt started"
+	case EpochCommitted:
+		return "epoch committed"
+	case EpochDone:
+		return "epoch done"
+	case Stopped:
+		return "server stopped"
+	case ServerLost:
+		return "server lost"
+	case ServerBack:
+		return "server back"
+	case Diverged:
+		return "servers diverged"
+	}
+	return "unknown event"
+}
+
 // Event is something that observers may want to know. All of it is public.
 type Event struct {
 	Kind    EventKind
