@@ -1,0 +1,3 @@
+module github.com/teems-go/teems
+
+go 1.26.8

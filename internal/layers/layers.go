@@ -1,0 +1,52 @@
+// Package layers holds the table of the project's layers: which package may
+// import which. It has no code; its test checks every package of the module
+// against the table, directly and transitively, and prints it:
+//
+//	go test -v -run TestLayers ./internal/layers
+package layers
+
+// table lists the layers, lowest first. A package imports only packages of lower
+// layers, or of its own layer further up in the list.
+var table = []layer{
+	{"L0 geometry, primitives, kernels", pure, []string{
+		"geometry", "internal/choice", "internal/kernel", "internal/oblivious",
+	}},
+	{"L1 records, tokens, roles, the epoch", pure, []string{
+		"internal/cell", "internal/record", "internal/token", "internal/survive", "internal/commit", "internal/session",
+		"internal/ingest", "internal/route", "internal/store", "internal/epoch",
+	}},
+	{"L2 keys, wire, attested links, manifest", trusted, []string{
+		"attest", "attest/simulated", "internal/manifest", "internal/keys", "internal/wire", "internal/atls", "internal/mesh",
+	}},
+	{"L3 nodes, untrusted parts, simulators", module, []string{
+		"internal/coordinator", "internal/gateway", "internal/node", "internal/simnet",
+	}},
+	{"client library", module, []string{
+		"client", "teemstest",
+	}},
+	{"commands", anything, []string{
+		"internal/load", "internal/deploy", "cmd/teems-server", "cmd/teems-gateway", "cmd/teems",
+	}},
+	{"tests only", anything, []string{
+		"internal/reference", "internal/layers",
+	}},
+}
+
+type layer struct {
+	name     string
+	reach    reach
+	packages []string
+}
+
+// reach says what a layer may reach outside the module.
+type reach string
+
+const (
+	pure     reach = "no os, net, syscall, time, log, fmt"
+	trusted  reach = "standard library and golang.org/x only"
+	module   reach = "standard library and golang.org/x only "
+	anything reach = "any library of go.mod"
+)
+
+// impure are the packages that L0 and L1 must not reach, not even transitively.
+var impure = []string{"os", "net", "syscall", "time", "log", "fmt"}
