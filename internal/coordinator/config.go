@@ -28,8 +28,8 @@ type Config struct {
 	// Period is 0; and between two epochs if nobody is connected. 0: 2 s.
 	SubmitTimeout time.Duration
 
-	// AttemptTimeout is how long an attempt may take. It doubles, up to eight
-	// times, each time that it was too short, and halves back after each epoch
+	// AttemptTimeout is how long an attempt may take. It doubles, to at most eight
+	// times this, whenever it was too short, and halves back after each epoch
 	// that the first attempt finished. 0: 30 s.
 	AttemptTimeout time.Duration
 
