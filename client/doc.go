@@ -1,0 +1,49 @@
+// Package client is the library for programs that exchange messages through a
+// TEEMS cluster.
+//
+// A program makes an identity once with [Register], keeps it, and then runs a
+// [Client] from [Connect]. Two channels carry messages: the ID channel, for
+// which the sender needs only the recipient's [Address], and the token channel,
+// for which it needs a [Token] that the recipient asked for with
+// [Client.RequestToken] and handed over.
+//
+// # What is promised
+//
+// Delivery, in one sentence: a message that [Client.Send] reports as taken was
+// carried in exactly one epoch, exactly once; on the token channel it is then
+// in the recipient's mailbox, on the ID channel it is unless the recipient's
+// cells of its class were taken by messages of higher or equal priority, which
+// no sender learns; and a recipient's [Inbox] gets the mailbox of every epoch
+// once, in order, as long as it connects before the cluster forgets
+// (delivery_epochs of the manifest).
+//
+// A message is sent again only after a final result says that it was not taken.
+// Where no result can come any more the error is [ErrOutcomeUnknown].
+//
+// # What an observer sees
+//
+// For every epoch that its servers announce a client sends one submission and
+// one control cell, of fixed sizes, at once, whatever the program does: with
+// what is queued, and dummies otherwise. Deliveries are acknowledged once the
+// inbox has them, not when the program reads them. What shows is when a client
+// is connected, so a program that connects only to send shows that it may send.
+//
+// A client seals only for epochs that its servers announce, and only forwards;
+// what it sent for an epoch it sends again, the same, to a new session. It
+// stops, with [ErrFork] or [ErrRolledBack], when its servers contradict each
+// other about the past.
+//
+// # Bodies
+//
+// The B bytes of a message cell's body (cell_bytes of the manifest) hold
+//
+//	version u8 (1) | 0 u8 | length u16 | payload | zeros
+//
+// so a payload has at most B-4 bytes: [Manifest.MaxBody]. Version 1 is plain:
+// the cluster's TEEs could read it. End-to-end encryption gets a version of
+// its own.
+//
+// It does not encrypt between clients yet, keep contacts, or queue across
+// restarts of the program: what was not sent when the client closed is
+// reported as such, and lost.
+package client

@@ -1,0 +1,147 @@
+package client
+
+import (
+	"github.com/teems-go/teems/internal/cell"
+)
+
+// incoming is what this client receives. Guarded by Client.mu.
+type incoming struct {
+	received     uint64 // newest epoch delivered; 0: not known
+	stored       uint64 // newest epoch that the inbox has
+	ack          Head   // newest delivery to acknowledge
+	acknowledged uint64 // the server has this client's acknowledgement up to here
+	waiting      []arrived
+	missed       uint64
+	malformed    uint64
+	err          error // of the inbox
+}
+
+// arrived is a delivery that the inbox does not have yet.
+type arrived struct {
+	Delivery
+	head [32]byte
+}
+
+// control makes the plaintext of an epoch's control cell. It is called once an
+// epoch. The caller holds mu.
+func (c *Client) control(epoch uint64) []byte {
+	plain := make([]byte, c.g.ControlBytes())
+	out := cell.Control(plain)
+	if c.in.ack.Epoch != 0 {
+		out.SetAckEpoch(c.in.ack.Epoch)
+		copy(out.AckHead(), c.in.ack.Hash[:])
+	}
+	c.asking.write(c, epoch, out)
+	return plain
+}
+
+// delivery takes the mailbox of an epoch.
+func (c *Client) delivery(l *link, d cell.Delivery) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	epoch := d.Epoch()
+	if err := c.note(epoch, d.Head()); err != nil {
+		return err
+	}
+	take, missed, err := c.next(l, c.in.received, epoch)
+	if err != nil || c.failed != nil {
+		return err
+	}
+	if !take {
+		// An earlier run of this client may have kept it and then not said so.
+		if epoch <= c.in.stored && epoch > c.in.ack.Epoch {
+			c.in.ack = Head{epoch, [32]byte(d.Head())}
+		}
+		return nil
+	}
+	c.in.received = epoch
+	c.in.acknowledged = max(c.in.acknowledged, d.AckedThrough())
+	a := arrived{Delivery: c.open(d), head: [32]byte(d.Head())}
+	a.Missed = missed
+	c.in.missed += missed
+	c.in.malformed += uint64(a.Malformed)
+	c.in.waiting = append(c.in.waiting, a)
+	c.asking.answered(c, d)
+	c.broadcast()
+	select {
+	case c.jobs <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// open reads the messages out of a delivery.
+func (c *Client) open(d cell.Delivery) Delivery {
+	g, p := c.g, c.g.Params()
+	out := Delivery{Epoch: d.Epoch()}
+	if d.Flags()&cell.FlagVoid != 0 {
+		return out
+	}
+	for i := range g.Ins() {
+		box := d.Cell(g.DeliveryCell(i), g.DeliveryCellBytes())
+		if box.Kind() != cell.Real {
+			continue
+		}
+		body, ok := getBody(box.Body())
+		if !ok {
+			out.Malformed++
+			continue
+		}
+		m := Message{Epoch: out.Epoch, Cell: i, From: c.m.Address(box.Sender()), Channel: IDChannel, Body: body}
+		switch {
+		case i >= g.TokenCell():
+			m.Channel, m.Slot = TokenChannel, i-g.TokenCell()
+		case i < p.ID.Contact:
+			m.Contact = true
+		}
+		out.Messages = append(out.Messages, m)
+	}
+	return out
+}
+
+// keepInbox gives deliveries to the inbox, one after the other, and lets the
+// next control cells acknowledge those that it has.
+func (c *Client) keepInbox() {
+	backoff := c.cfg.BackoffMin
+	for {
+		c.mu.Lock()
+		var next *arrived
+		if len(c.in.waiting) > 0 {
+			next = &c.in.waiting[0]
+		}
+		c.mu.Unlock()
+		if next == nil {
+			select {
+			case <-c.jobs:
+				continue
+			case <-c.ctx.Done():
+				return
+			}
+		}
+		if c.ctx.Err() != nil {
+			return // it comes again to whoever connects next
+		}
+		err := c.cfg.Inbox.Put(next.Delivery)
+		c.kept(next, err)
+		if err == nil {
+			backoff = c.cfg.BackoffMin
+			continue
+		}
+		c.cfg.Log.Error("the inbox failed; trying again", "error", err.Error())
+		sleep(c.ctx, c.cfg.Clock, backoff)
+		backoff = min(2*backoff, c.cfg.BackoffMax)
+	}
+}
+
+func (c *Client) kept(a *arrived, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.in.err = err
+	if err == nil {
+		c.in.stored = a.Epoch
+		c.in.ack = Head{a.Epoch, a.head}
+		c.in.waiting[0] = arrived{}
+		c.in.waiting = c.in.waiting[1:]
+	}
+	c.broadcast()
+}
