@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 const (
@@ -26,8 +27,21 @@ type rawConn struct {
 	corked bool
 }
 
-func newRawConn(c net.Conn) *rawConn {
-	return &rawConn{Conn: c, in: bufio.NewReaderSize(c, rawRead), out: bufio.NewWriterSize(c, rawWrite)}
+func (c *Config) newRawConn(conn net.Conn) *rawConn {
+	out := &patient{conn: conn, after: c.AfterFunc}
+	return &rawConn{Conn: conn, in: bufio.NewReaderSize(conn, rawRead), out: bufio.NewWriterSize(out, rawWrite)}
+}
+
+// patient closes the connection if a write takes longer than WriteTimeout.
+type patient struct {
+	conn  net.Conn
+	after func(time.Duration, func()) func() bool
+}
+
+func (p *patient) Write(b []byte) (int, error) {
+	stop := p.after(WriteTimeout, func() { p.conn.Close() })
+	defer stop()
+	return p.conn.Write(b)
 }
 
 func (c *rawConn) Read(p []byte) (int, error) {

@@ -56,7 +56,7 @@ func (c *Config) connect(ctx context.Context, server int) (net.Conn, *rawConn, P
 	if err != nil {
 		return nil, nil, Peer{}, err
 	}
-	raw := newRawConn(socket)
+	raw := c.newRawConn(socket)
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
 	conn, who, err := c.Attester.Client(ctx, raw, server)
 	if !stop() && err == nil {
@@ -122,7 +122,7 @@ func (m *Mesh) accept(ctx context.Context, all *sync.WaitGroup) error {
 // when the handshake is over.
 func (m *Mesh) incoming(ctx context.Context, socket net.Conn, attested func()) {
 	from := socket.RemoteAddr()
-	raw := newRawConn(socket)
+	raw := m.cfg.newRawConn(socket)
 	conn, who, err := m.greet(ctx, raw)
 	attested()
 	switch {

@@ -32,6 +32,7 @@ import (
 // Times and limits.
 const (
 	HandshakeTimeout = 15 * time.Second
+	WriteTimeout     = 5 * time.Minute       // without progress; a busy server may not read for long
 	FirstPause       = 20 * time.Millisecond // before dialling again; doubles
 	LastPause        = time.Second
 
@@ -200,10 +201,12 @@ func (m *Mesh) serve(ctx context.Context, l *link) error {
 	m.mu.Unlock()
 	m.cfg.Handler.PeerDown(l.peer)
 	close(l.done)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
 		m.cfg.Log(fmt.Sprintf("mesh: the link to server %d is down: %v", l.peer, err))
-	} else {
-		m.cfg.Log(fmt.Sprintf("mesh: the link to server %d was closed here", l.peer))
+	default:
+		m.cfg.Log(fmt.Sprintf("mesh: the link to server %d gives way to a newer one", l.peer))
 	}
 	return nil
 }

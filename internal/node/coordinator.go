@@ -19,8 +19,8 @@ const coordinatorQueue = 1 << 20
 func (f *front) coordinator(ctx context.Context, conn net.Conn) error {
 	l := f.l
 	limit := coordinatorQueue + 8*f.n.g.StatusLimit()
-	d := newDownlink(fmt.Sprintf("the coordinator at %v", conn.RemoteAddr()), conn, limit, f.n.cfg.Log)
-	if !l.post(l.urgent, func() { l.coordinators[d] = true; l.last = nil }) {
+	d := f.n.newDownlink(fmt.Sprintf("the coordinator at %v", conn.RemoteAddr()), conn, limit)
+	if !l.post(l.control, func() { l.coordinators[d] = true; l.last = nil }) {
 		return errGone
 	}
 	var writer sync.WaitGroup
@@ -30,7 +30,7 @@ func (f *front) coordinator(ctx context.Context, conn net.Conn) error {
 	defer stop()
 	err := f.proposals(conn)
 	d.close()
-	l.post(l.urgent, func() { delete(l.coordinators, d) })
+	l.post(l.control, func() { delete(l.coordinators, d) })
 	return err
 }
 
@@ -50,7 +50,7 @@ func (f *front) proposals(conn net.Conn) error {
 			return err
 		}
 		p.Roster = *p.Roster.Clone() // the payload is a view; the machine keeps it
-		if !f.l.post(f.l.urgent, func() { f.l.propose(p) }) {
+		if !f.l.post(f.l.control, func() { f.l.propose(p) }) {
 			return errGone
 		}
 	}

@@ -4,13 +4,16 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/teems-go/teems/internal/epoch"
 	"github.com/teems-go/teems/internal/wire"
 )
 
-// chunkBytes is how much is written at once.
-const chunkBytes = 256 << 10
+const (
+	chunkBytes = 256 << 10        // written at once
+	writeTime  = 30 * time.Second // for as much
+)
 
 var chunks = sync.Pool{New: func() any { b := make([]byte, 0, chunkBytes); return &b }}
 
@@ -21,6 +24,7 @@ type downlink struct {
 	conn  net.Conn
 	limit uint64
 	log   func(string)
+	after func(time.Duration, func()) func() bool
 
 	cellsOf, cellsEnd uint64 // the loop's: newest epoch whose cells it got, and where they end
 
@@ -39,8 +43,8 @@ type waiter struct {
 	f  func()
 }
 
-func newDownlink(name string, conn net.Conn, limit int, log func(string)) *downlink {
-	d := &downlink{name: name, conn: conn, limit: uint64(limit), log: log}
+func (n *Node) newDownlink(name string, conn net.Conn, limit int) *downlink {
+	d := &downlink{name: name, conn: conn, limit: uint64(limit), log: n.cfg.Log, after: n.cfg.AfterFunc}
 	d.wake.L = &d.mu
 	return d
 }
@@ -168,7 +172,11 @@ func (d *downlink) write() {
 			d.flushed = false
 		}
 		d.mu.Unlock()
+		late := d.after(writeTime, func() { d.conn.Close() })
 		_, err := d.conn.Write(*c)
+		if !late() {
+			d.log(fmt.Sprintf("node: %s took nothing for %v: it is cut", d.name, writeTime))
+		}
 		d.wrote(len(*c), err)
 		if cap(*c) <= 2*chunkBytes {
 			*c = (*c)[:0]

@@ -20,10 +20,12 @@ const (
 	frontBuffer = 256 << 10 // read from a gateway at once
 )
 
-// batch is cells of one gateway on their way to the machine.
+// batch is attachments, and then cells, of one gateway on their way to the
+// machine.
 type batch struct {
-	cells []session.Cell
-	data  []byte // what the cells' Sealed are views of; never grows
+	attach []wire.FrontAttach
+	cells  []session.Cell
+	data   []byte // what the cells' Sealed are views of; never grows
 }
 
 var batches sync.Pool
@@ -43,7 +45,7 @@ func (f *front) gateway(ctx context.Context, conn net.Conn) error {
 	id := f.links.Add(1)
 	g := &gatewayLink{
 		f: f, id: id, reader: wire.NewReader(conn, frontBuffer), sessions: map[uint32]struct{}{},
-		down: newDownlink(fmt.Sprintf("gateway link %d from %v", id, conn.RemoteAddr()), conn, f.n.cfg.QueueBytes, f.n.cfg.Log),
+		down: f.n.newDownlink(fmt.Sprintf("gateway link %d from %v", id, conn.RemoteAddr()), conn, f.n.cfg.QueueBytes),
 	}
 	l := f.l
 	if !l.post(l.clients, func() { l.gateways[id] = g.down }) {
@@ -67,8 +69,8 @@ func (f *front) gateway(ctx context.Context, conn net.Conn) error {
 
 func (g *gatewayLink) session(s uint32) uint64 { return uint64(g.id)<<32 | uint64(s) }
 
-// read posts what comes: cells in batches, as many as have come, at most
-// batchCells; attachments and detachments in their place among them.
+// read posts what comes in batches, as many as have come, at most batchCells,
+// in order.
 func (g *gatewayLink) read() error {
 	for {
 		if g.batch != nil && !g.more() {
@@ -121,8 +123,10 @@ func (g *gatewayLink) take(typ wire.Type, payload []byte) error {
 }
 
 func (g *gatewayLink) attach(m *wire.FrontAttach) error {
-	if err := g.flush(); err != nil {
-		return err
+	if g.batch != nil && len(g.batch.cells) > 0 {
+		if err := g.flush(); err != nil {
+			return err
+		}
 	}
 	if _, again := g.sessions[m.Session]; !again && len(g.sessions) >= g.f.sessionLimit() {
 		g.down.put(&wire.FrontRefused{Session: m.Session, Refused: wire.Refused{Code: wire.CodeBusy}})
@@ -130,8 +134,23 @@ func (g *gatewayLink) attach(m *wire.FrontAttach) error {
 		return nil
 	}
 	g.sessions[m.Session] = struct{}{}
-	l, a := g.f.l, *m
-	return g.post(func() { l.machine.Attach(g.session(a.Session), a.Client, a.Role, a.Salt) })
+	b := g.begin()
+	b.attach = append(b.attach, *m)
+	if len(b.attach) == batchCells {
+		return g.flush()
+	}
+	return nil
+}
+
+// begin returns the batch to add to.
+func (g *gatewayLink) begin() *batch {
+	if g.batch == nil {
+		g.batch, _ = batches.Get().(*batch)
+	}
+	if g.batch == nil {
+		g.batch = &batch{data: make([]byte, 0, batchBytes), cells: make([]session.Cell, 0, batchCells)}
+	}
+	return g.batch
 }
 
 func (g *gatewayLink) cell(payload []byte) error {
@@ -139,13 +158,7 @@ func (g *gatewayLink) cell(payload []byte) error {
 	if err := m.Parse(payload); err != nil {
 		return err
 	}
-	b := g.batch
-	if b == nil {
-		if b, _ = batches.Get().(*batch); b == nil {
-			b = &batch{data: make([]byte, 0, batchBytes), cells: make([]session.Cell, 0, batchCells)}
-		}
-		g.batch = b
-	}
+	b := g.begin()
 	at := len(b.data)
 	b.data = append(b.data, m.Cell.Sealed...)
 	b.cells = append(b.cells, session.Cell{
@@ -166,9 +179,14 @@ func (g *gatewayLink) flush() error {
 	}
 	g.batch = nil
 	return g.post(func() {
-		l.machine.Cells(b.cells)
+		for _, a := range b.attach {
+			l.machine.Attach(g.session(a.Session), a.Client, a.Role, a.Salt)
+		}
+		if len(b.cells) > 0 {
+			l.machine.Cells(b.cells)
+		}
 		clear(b.cells)
-		b.cells, b.data = b.cells[:0], b.data[:0]
+		b.attach, b.cells, b.data = b.attach[:0], b.cells[:0], b.data[:0]
 		batches.Put(b)
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/teems-go/teems/internal/epoch"
@@ -16,9 +17,9 @@ import (
 
 // Queues in front of the machine, in events, and its times.
 const (
-	peerQueue   = 32 // frames of other servers, up to 1 MiB each
-	clientQueue = 8  // batches of cells, up to batchBytes each
-	urgentQueue = 16 // proposals, connections that come and go
+	peerQueue    = 32 // frames of other servers, up to 1 MiB each
+	clientQueue  = 8  // batches of cells, up to batchBytes each
+	controlQueue = 16 // proposals, registrations, coordinators that come and go
 
 	tickPeriod   = 200 * time.Millisecond
 	statusPause  = 3 * time.Millisecond
@@ -38,7 +39,7 @@ type loop struct {
 	front   *front
 	done    <-chan struct{}
 
-	peers, clients, urgent chan event
+	peers, clients, control chan event
 
 	gateways     map[uint32]*downlink
 	coordinators map[*downlink]bool
@@ -69,28 +70,23 @@ func (l *loop) run(ctx context.Context, failed <-chan error) error {
 	defer l.every(tickPeriod, ticks)()
 	reports := make(chan struct{}, 1)
 	for {
-		select {
-		case e := <-l.urgent:
+		select { // at random among those that are due: none can starve another
+		case e := <-l.control:
 			e()
-		default:
-			select {
-			case e := <-l.urgent:
-				e()
-			case e := <-l.peers:
-				e()
-			case e := <-l.clients:
-				e()
-			case <-ticks:
-				l.machine.Tick()
-			case <-reports:
-				l.waiting = false
-			case err := <-failed:
-				if err != nil && ctx.Err() == nil {
-					return err
-				}
-			case <-ctx.Done():
-				return nil
+		case e := <-l.peers:
+			e()
+		case e := <-l.clients:
+			e()
+		case <-ticks:
+			l.machine.Tick()
+		case <-reports:
+			l.waiting = false
+		case err := <-failed:
+			if err != nil && ctx.Err() == nil {
+				return err
 			}
+		case <-ctx.Done():
+			return nil
 		}
 		if err := l.drain(); err != nil {
 			l.farewell(err)
@@ -207,34 +203,23 @@ func (l *loop) traffic() (bytes uint64) {
 // finishEpoch measures the rest of an epoch whose outcome is final: until the
 // last of its cells that were offered has been written to the gateways.
 func (l *loop) finishEpoch(m *measured) {
-	left := 1
-	var mu sync.Mutex
-	written := func() {
-		mu.Lock()
-		left--
-		last := left == 0
-		mu.Unlock()
-		if last {
-			m.end()
-			l.post(l.urgent, func() { l.meter.reported(m, l.traffic()) })
-		}
-	}
+	var left atomic.Int64 // links that still write, and this function
+	left.Store(1)
 	for _, d := range l.gateways {
 		if d.cellsOf == m.report.Epoch {
-			mu.Lock()
-			left++
-			mu.Unlock()
-			d.whenWritten(d.cellsEnd, written)
+			left.Add(1)
+			d.whenWritten(d.cellsEnd, func() {
+				if left.Add(-1) == 0 { // never here while this function runs
+					m.end()
+					l.post(l.control, func() { l.meter.reported(m, l.traffic()) })
+				}
+			})
 		}
 	}
-	if mu.Lock(); left == 1 {
-		mu.Unlock()
+	if left.Add(-1) == 0 {
 		m.end()
 		l.meter.reported(m, l.traffic())
-		return
 	}
-	mu.Unlock()
-	written()
 }
 
 // report tells the coordinators what is new: at once when an epoch moves, else

@@ -11,9 +11,10 @@ import (
 // those since the report before, so that none is left out; the routing part is
 // that of the interval only.
 type meter struct {
-	now     func() time.Time
-	current *measured
-	newest  wire.EpochReport
+	now      func() time.Time
+	attempts int // the cap: attempts above it are void
+	current  *measured
+	newest   wire.EpochReport
 
 	based bool // the two that follow are set
 	bytes uint64
@@ -80,6 +81,7 @@ func (m *meter) reported(x *measured, bytes uint64) {
 	x.report.BytesToPeers = bytes - m.bytes
 	x.report.CPUNanosTotal = uint64(cpu - m.cpu)
 	x.report.RSSBytes = residentBytes()
+	x.report.Void = int(x.report.Attempt) > m.attempts
 	m.bytes, m.cpu = bytes, cpu
 	if x.report.Epoch > m.newest.Epoch {
 		m.newest = x.report

@@ -211,14 +211,14 @@ func (n *Node) newLoop(secret *Secret) (*loop, error) {
 	}
 	l := &loop{
 		n: n, machine: mach,
-		peers: make(chan event, peerQueue), clients: make(chan event, clientQueue), urgent: make(chan event, urgentQueue),
+		peers: make(chan event, peerQueue), clients: make(chan event, clientQueue), control: make(chan event, controlQueue),
 		gateways: map[uint32]*downlink{}, coordinators: map[*downlink]bool{}, tickets: map[uint64]chan<- epoch.Registered{},
 	}
 	if l.mesh, err = mesh.New(n.meshConfig(secret, l)); err != nil {
 		return nil, err
 	}
 	l.front = &front{n: n, l: l, attest: n.attestation(secret), limits: wire.FromGateway(n.g)}
-	l.meter.now = n.cfg.Now
+	l.meter.now, l.meter.attempts = n.cfg.Now, n.g.Params().Attempts
 	return l, nil
 }
 

@@ -116,7 +116,7 @@ func (f *front) register(ctx context.Context, conn *atls.Conn, r epoch.Registrat
 		conn.SetReadDeadline(time.Unix(1, 0))
 		<-watched
 	}()
-	if !l.post(l.urgent, func() {
+	if !l.post(l.control, func() {
 		l.nextTicket++
 		r.Ticket = l.nextTicket
 		l.tickets[r.Ticket] = answers
