@@ -152,7 +152,7 @@ func (d *deployment) restart(s int) {
 	d.listen[s] = newListener()
 }
 
-func deploy(t *testing.T, n int) *deployment {
+func deploy(t testing.TB, n int) *deployment {
 	t.Helper()
 	operator, err := manifest.GenerateKey(rand.Reader)
 	must(t, err)
@@ -189,7 +189,7 @@ func (d *deployment) identity(self int, boot byte) atls.Config {
 	}
 }
 
-func (d *deployment) config(t *testing.T, self int, boot byte, e *events) Config {
+func (d *deployment) config(t testing.TB, self int, boot byte, e *events) Config {
 	g, err := d.signed.Manifest.Geometry()
 	must(t, err)
 	return Config{
@@ -202,7 +202,7 @@ func (d *deployment) config(t *testing.T, self int, boot byte, e *events) Config
 }
 
 // start runs a mesh; stop ends it and waits.
-func start(t *testing.T, cfg Config) (m *Mesh, stop func()) {
+func start(t testing.TB, cfg Config) (m *Mesh, stop func()) {
 	t.Helper()
 	m, err := New(cfg)
 	must(t, err)
@@ -217,7 +217,7 @@ func start(t *testing.T, cfg Config) (m *Mesh, stop func()) {
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -225,7 +225,7 @@ func must(t *testing.T, err error) {
 }
 
 // eventually waits for a condition, on synctest's clock.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for range 2000 {
 		if ok() {
