@@ -1,0 +1,17 @@
+//go:build !linux
+
+package deploy
+
+import (
+	"os"
+	"syscall"
+	"time"
+)
+
+// childAttributes is nothing: only Linux ends a child with its parent.
+func childAttributes() *syscall.SysProcAttr { return nil }
+
+func maxResident(*os.ProcessState) int64 { return 0 }
+
+// cpuTime is not known of a running process.
+func cpuTime(int) time.Duration { return 0 }

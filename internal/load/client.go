@@ -1,0 +1,222 @@
+package load
+
+import (
+	"crypto/cipher"
+	"crypto/sha256"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/teems-go/teems/geometry"
+	"github.com/teems-go/teems/internal/cell"
+	"github.com/teems-go/teems/internal/keys"
+	"github.com/teems-go/teems/internal/wire"
+)
+
+// client is one simulated client: two ends, and the tokens that it was handed.
+type client struct {
+	id   uint32
+	key  [32]byte
+	ends [2]end // towards its ingestion and its storage server
+	out  outbox
+	asks asks
+}
+
+// end is a client's side of its conversation with one server. What reads its
+// connection owns it.
+type end struct {
+	c           *client
+	role        uint8
+	server      uint32 // in the manifest
+	salt        [16]byte
+	theirs      [16]byte // the server's salt
+	attached    bool
+	up, down    cipher.AEAD
+	sequence    uint64
+	submitted   uint64      // newest epoch that a cell was sealed for
+	hash        [4][32]byte // of sealed submissions, by epoch mod 4
+	through     uint64      // every result or delivery up to it is there
+	throughHead [32]byte    // head of that epoch
+}
+
+// scratch is what handling a frame needs, for one goroutine at a time.
+type scratch struct {
+	plain, sealed, body []byte
+	block               [16]byte
+	nonce               [cell.NonceBytes]byte
+	ad                  cell.AD
+	attached            wire.Attached
+	down                wire.CellDown
+	refused             wire.Refused
+	up                  wire.FrontCellUp
+	out                 []byte // frames to send
+}
+
+// simulation is all clients, however they are connected.
+type simulation struct {
+	cfg     Config
+	g       *geometry.Geometry
+	cluster [32]byte
+	plan    *planner
+	bodies  bodies
+	ledger  *ledger
+	clients []client
+	scratch sync.Pool
+
+	cellSize   int
+	in         *wire.Limits
+	attached   atomic.Int64 // ends
+	allUp      chan struct{}
+	issued     atomic.Int64
+	refused    atomic.Int64
+	links      sync.Map    // server -> told that the link to it was lost
+	fault      atomic.Bool // still to be made
+	onProblem  func(string)
+	outOfToken atomic.Int64 // messages that were not sent for want of a token
+}
+
+func (s *simulation) newScratch() *scratch {
+	if sc, ok := s.scratch.Get().(*scratch); ok {
+		return sc
+	}
+	g := s.g
+	room := max(g.SubmissionBytes(), g.ControlBytes(), g.DeliveryBytes(), g.ResultBytes(), geometry.AnnouncementBytes)
+	return &scratch{
+		plain: make([]byte, room), sealed: make([]byte, 0, geometry.Sealed(room)),
+		body: make([]byte, g.Params().CellBytes),
+	}
+}
+
+// frame takes a frame from an end's server. What is to be sent is appended to
+// sc.out; session is the number behind which a link carries the end's frames,
+// -1 on a connection of its own.
+func (s *simulation) frame(e *end, typ wire.Type, payload []byte, session int64, sc *scratch) error {
+	switch typ {
+	case wire.TypeAttached, wire.TypeFrontAttached:
+		if err := sc.attached.Parse(payload); err != nil {
+			return fmt.Errorf("%w: %w", ErrProtocol, err)
+		}
+		return s.attach(e, &sc.attached)
+	case wire.TypeCellDown, wire.TypeFrontCellDown:
+		if err := sc.down.Parse(payload); err != nil {
+			return fmt.Errorf("%w: %w", ErrProtocol, err)
+		}
+		return s.cell(e, session, sc)
+	case wire.TypeRefused, wire.TypeFrontRefused:
+		if err := sc.refused.Parse(payload); err != nil {
+			return fmt.Errorf("%w: %w", ErrProtocol, err)
+		}
+		switch code := sc.refused.Code; code {
+		case wire.CodeWrongEpoch, wire.CodeNotOpen:
+			return nil // too late for the epoch: the result says so too
+		case wire.CodeBusy:
+			if e.attached {
+				s.lostLink(e.server)
+				return nil
+			}
+			return fmt.Errorf("%w: client %d, server %d: %v", ErrRefused, e.c.id, e.server, code)
+		default:
+			return fmt.Errorf("%w: client %d, server %d: %v", ErrRefused, e.c.id, e.server, code)
+		}
+	}
+	return fmt.Errorf("%w: a frame of type %d", ErrProtocol, typ)
+}
+
+// lostLink tells once that a gateway has lost a server.
+func (s *simulation) lostLink(server uint32) {
+	if _, told := s.links.LoadOrStore(server, true); !told {
+		s.onProblem(fmt.Sprintf("the link to server %d was lost", server))
+	}
+}
+
+// attach takes the server's answer to Attach: now there are keys.
+func (s *simulation) attach(e *end, a *wire.Attached) error {
+	if a.Server != e.server {
+		return fmt.Errorf("%w: client %d was attached to server %d instead of %d", ErrProtocol, e.c.id, a.Server, e.server)
+	}
+	if e.attached && e.theirs == a.Salt {
+		return nil // the gateway's link was lost and is back; nothing else has changed
+	}
+	if e.attached {
+		return fmt.Errorf("%w: server %d has restarted and lost its state", ErrConnection, e.server)
+	}
+	e.theirs = a.Salt
+	e.up = keys.Session(e.c.key, cell.Up, e.role, e.salt, a.Salt).(cipher.AEAD)
+	e.down = keys.Session(e.c.key, cell.Down, e.role, e.salt, a.Salt).(cipher.AEAD)
+	e.attached = true
+	if s.attached.Add(1) == int64(2*len(s.clients)) {
+		close(s.allUp)
+	}
+	return nil
+}
+
+// cell opens what the server sealed, and takes it.
+func (s *simulation) cell(e *end, session int64, sc *scratch) error {
+	m := &sc.down
+	if !e.attached {
+		return fmt.Errorf("%w: a cell before the answer to the attachment", ErrProtocol)
+	}
+	cell.PutDownNonce(&sc.nonce, m.Epoch, m.Attempt, m.Type)
+	sc.ad = cell.MakeAD(&s.cluster, cell.Down, e.role, m.Type, e.server)
+	sc.ad.SetEpoch(m.Epoch)
+	sc.ad.SetAttempt(m.Attempt)
+	sc.ad.SetClient(e.c.id)
+	plain, err := e.down.Open(sc.plain[:0], sc.nonce[:], m.Sealed, sc.ad[:])
+	if err != nil {
+		return fmt.Errorf("%w: a cell of type %d for client %d in epoch %d does not open", ErrProtocol, m.Type, e.c.id, m.Epoch)
+	}
+	want, expected := 0, false
+	switch m.Type {
+	case cell.TypeAnnouncement:
+		want, expected = geometry.AnnouncementBytes, true
+	case cell.TypeResult:
+		want, expected = s.g.ResultBytes(), e.role == cell.RoleIngestion
+	case cell.TypeDelivery:
+		want, expected = s.g.DeliveryBytes(), e.role == cell.RoleStorage
+	}
+	if len(plain) != want || !expected {
+		return fmt.Errorf("%w: a cell of type %d and %d bytes for client %d from role %d", ErrProtocol, m.Type, len(plain), e.c.id, e.role)
+	}
+	switch m.Type {
+	case cell.TypeAnnouncement:
+		s.announced(e, cell.Announcement(plain).Open(), session, sc)
+		return nil
+	case cell.TypeResult:
+		return s.result(e, cell.Result(plain))
+	default:
+		return s.delivery(e, cell.Delivery(plain), sc)
+	}
+}
+
+// announced answers an announcement with exactly one cell for its epoch.
+func (s *simulation) announced(e *end, open uint64, session int64, sc *scratch) {
+	if open <= e.submitted || open > s.cfg.Last {
+		return
+	}
+	e.submitted = open
+	var typ uint16
+	var plain []byte
+	if e.role == cell.RoleIngestion {
+		typ, plain = cell.TypeSubmission, sc.plain[:s.g.SubmissionBytes()]
+		s.submission(e, open, cell.Submission(plain), sc)
+	} else {
+		typ, plain = cell.TypeControl, sc.plain[:s.g.ControlBytes()]
+		s.control(e, open, cell.Control(plain))
+	}
+	e.sequence++
+	cell.PutUpNonce(&sc.nonce, e.sequence, typ)
+	sc.ad = cell.MakeAD(&s.cluster, cell.Up, e.role, typ, e.server)
+	sc.ad.SetEpoch(open)
+	sc.ad.SetClient(e.c.id)
+	sc.sealed = e.up.Seal(sc.sealed[:0], sc.nonce[:], plain, sc.ad[:])
+	if e.role == cell.RoleIngestion {
+		e.hash[open%4] = sha256.Sum256(sc.sealed)
+	}
+	sc.up.Cell = wire.CellUp{Type: typ, Epoch: open, Sequence: e.sequence, Sealed: sc.sealed}
+	if session < 0 {
+		sc.out = sc.up.Cell.Append(sc.out)
+	} else {
+		sc.up.Session = uint32(session)
+		sc.out = sc.up.Append(sc.out)
+	}
+}

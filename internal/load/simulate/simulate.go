@@ -1,0 +1,213 @@
+// Package simulate runs a whole deployment on this machine for some epochs:
+// server and gateway processes, a coordinator in this process, and simulated
+// clients (package load) in one of their own; and gives the account of what was
+// sent and delivered, with times, bytes and CPU time.
+//
+// It guarantees that nothing is left running, and that an account is right or
+// is not given: of a run that breaks off it holds the epochs that every client
+// has completed.
+package simulate
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/teems-go/teems/internal/deploy"
+	"github.com/teems-go/teems/internal/load"
+	"github.com/teems-go/teems/internal/manifest"
+)
+
+// Kinds of errors.
+var (
+	// ErrOptions: it cannot run as it was asked to.
+	ErrOptions = errors.New("bad options")
+	// ErrWrong: messages were lost, altered, duplicated or not taken.
+	ErrWrong = errors.New("the account is wrong")
+	// ErrStopped: a server stopped, or a process ended.
+	ErrStopped = errors.New("a server stopped")
+	// ErrStuck: nothing went on any more.
+	ErrStuck = errors.New("no progress")
+)
+
+// The channels.
+const (
+	ID    = "id"
+	Token = "token"
+	Both  = "both"
+)
+
+// perProcess is how many clients, with two connections each, one gateway and
+// one simulator process can hold under the usual limit on descriptors.
+const perProcess = 8192
+
+// Options are what to run.
+type Options struct {
+	Clients     int
+	Servers     int    // with all roles, if Layout is empty
+	Layout      string // roles by server: "i,i,r,r,s"; several: "ir,rs,irs"
+	Threads     int    // of each server; 0: 1
+	CellBytes   int    // 0: the default
+	Epochs      int
+	Channel     string // ID, Token or Both
+	Hot         int    // recipients on the ID channel; 0: a permutation
+	Multiplexed bool   // one link to each server instead of clients' connections
+	TokenSpan   int    // epochs that a token lasts; 0: as long as allowed
+	Seed        uint64
+	Kill        int // server to kill; -1: none
+	KillAt      int // in this epoch, counted from 1 as Epochs are
+	Fault       load.Fault
+
+	ServerBinary, GatewayBinary string // found; see deploy.Binary
+	Loader                      string // program with the subcommand "load"
+	Say                         func(line string)
+}
+
+func (o *Options) check() error {
+	bad := func(format string, a ...any) error {
+		return fmt.Errorf("%w: "+format, append([]any{ErrOptions}, a...)...)
+	}
+	switch {
+	case o.Clients < 1:
+		return bad("%d clients: choose 1 or more", o.Clients)
+	case o.Clients > perProcess && !o.Multiplexed:
+		return bad("%d clients with two connections each need more descriptors than a process has: choose at most %d, or --multiplexed", o.Clients, perProcess)
+	case o.Epochs < 1:
+		return bad("%d epochs: choose 1 or more", o.Epochs)
+	case o.Channel != ID && o.Channel != Token && o.Channel != Both:
+		return bad("the channel %q: choose id, token or both", o.Channel)
+	case o.Hot < 0 || o.Hot > o.Clients:
+		return bad("%d hot recipients: choose 1 to %d, or 0 for none", o.Hot, o.Clients)
+	case o.Hot > 0 && o.Channel == Token:
+		return bad("hot recipients are for the ID channel: on the token channel tokens bound what is sent to anyone")
+	case o.KillAt != 0 && o.Kill < 0:
+		return bad("an epoch to kill a server at, but no server: add --kill-server")
+	case o.Kill >= 0 && (o.KillAt < 1 || o.KillAt > o.Epochs):
+		return bad("server %d is to be killed at epoch %d: choose --at-epoch from 1 to %d", o.Kill, o.KillAt, o.Epochs)
+	}
+	return nil
+}
+
+// servers are the servers of the manifest, without addresses.
+func (o *Options) servers() ([]manifest.Server, error) {
+	all := make([]manifest.Server, o.Servers)
+	if o.Layout != "" {
+		parts := strings.Split(o.Layout, ",")
+		all = make([]manifest.Server, len(parts))
+		for i, part := range parts {
+			roles, err := rolesOf(strings.TrimSpace(part))
+			if err != nil {
+				return nil, err
+			}
+			all[i].Roles = roles
+		}
+	}
+	if len(all) < 1 {
+		return nil, fmt.Errorf("%w: %d servers: choose 1 or more", ErrOptions, len(all))
+	}
+	if o.Kill >= len(all) {
+		return nil, fmt.Errorf("%w: there is no server %d to kill: there are %d, counted from 0", ErrOptions, o.Kill, len(all))
+	}
+	for i := range all {
+		all[i].Threads = max(o.Threads, 1)
+	}
+	return all, nil
+}
+
+func rolesOf(letters string) ([]manifest.Role, error) {
+	var roles []manifest.Role
+	for _, c := range letters {
+		role, ok := map[rune]manifest.Role{'i': manifest.Ingestion, 'r': manifest.Routing, 's': manifest.Storage}[c]
+		if !ok {
+			return nil, fmt.Errorf("%w: the layout has %q: write i, r and s for the roles of each server, such as i,i,r,r,s or irs,irs", ErrOptions, letters)
+		}
+		roles = append(roles, role)
+	}
+	if len(roles) == 0 {
+		return nil, fmt.Errorf("%w: a server without a role in the layout: write i, r and s, such as i,i,r,r,s", ErrOptions)
+	}
+	return roles, nil
+}
+
+// parameters are those of the experiments, for the channels that are on.
+func (o *Options) parameters() manifest.Parameters {
+	p := manifest.ExperimentParameters(o.Clients)
+	if o.CellBytes > 0 {
+		p.CellBytes = o.CellBytes
+	}
+	switch o.Channel {
+	case ID:
+		p.TokenChannel = manifest.TokenChannel{}
+	case Token:
+		p.IDChannel = manifest.IDChannel{Priority: manifest.PriorityPasses}
+	}
+	return p
+}
+
+func (o *Options) channels() int {
+	if o.Channel == Both {
+		return 2
+	}
+	return 1
+}
+
+// clientSeed is what the clients' keys come from.
+func (o *Options) clientSeed() []byte {
+	s := sha256.Sum256(binary.LittleEndian.AppendUint64([]byte("teems simulated clients"), o.Seed))
+	return s[:]
+}
+
+// Run makes a deployment in a folder of its own, runs it, and removes it. The
+// result is not nil unless nothing ran; with an error it holds what is known.
+func Run(ctx context.Context, o Options) (*Result, error) {
+	if o.Say == nil {
+		o.Say = func(string) {}
+	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	servers, err := o.servers()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "teems-sim-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	began := time.Now()
+	gateways := 1
+	if o.Multiplexed {
+		gateways = 0
+	}
+	c, err := deploy.Start(ctx, deploy.Spec{
+		Dir: dir, Servers: servers, Parameters: o.parameters(), Gateways: gateways,
+		Simulated:    &manifest.SimulatedClients{Count: o.Clients, Seed: o.clientSeed()},
+		ServerBinary: o.ServerBinary, GatewayBinary: o.GatewayBinary, Say: o.Say,
+	})
+	if err != nil {
+		if errors.Is(err, manifest.ErrInvalid) {
+			err = fmt.Errorf("%w: %w", ErrOptions, err)
+		}
+		return nil, err
+	}
+	defer c.Stop()
+	r := newRun(&o, c)
+	err = r.run(ctx)
+	r.result.Seconds = time.Since(began).Seconds()
+	c.Stop()
+	return r.finish(err)
+}
+
+// Overloaded says whether servers, gateway and clients have fewer cores than
+// threads that compute.
+func (o *Options) Overloaded() bool {
+	servers, err := o.servers()
+	return err == nil && len(servers)*max(o.Threads, 1)+2 > runtime.NumCPU()
+}

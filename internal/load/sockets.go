@@ -1,0 +1,112 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/teems-go/teems/internal/wire"
+)
+
+// Bounds of what many connections take.
+const (
+	dialling     = 64   // connections that are being made at a time
+	perSource    = 5000 // connections from one loopback address
+	socketBuffer = 1024 // read at once, grown to the longest frame
+)
+
+// sockets attaches every client over two connections of its own and serves
+// them until ctx is done, then returns nil; or until one fails.
+func (s *simulation) sockets(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var conns sync.Map // every net.Conn, to be closed at the end
+	stop := context.AfterFunc(ctx, func() {
+		conns.Range(func(k, _ any) bool { k.(net.Conn).Close(); return true })
+	})
+	defer stop()
+	var all sync.WaitGroup
+	var next atomic.Int64
+	for range dialling {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				i := next.Add(1) - 1
+				if i >= int64(2*len(s.clients)) {
+					return
+				}
+				e := &s.clients[i/2].ends[i%2]
+				gateway := s.cfg.Gateways[int(i/2)%len(s.cfg.Gateways)]
+				conn, err := s.dial(ctx, int(i), gateway, e)
+				if err != nil {
+					cancel(fmt.Errorf("%w: cannot connect to the gateway at %s: %w", ErrConnection, gateway, err))
+					return
+				}
+				conns.Store(conn, nil)
+				if ctx.Err() != nil {
+					conn.Close()
+					return
+				}
+				all.Go(func() {
+					defer conn.Close()
+					if err := s.serve(conn, e); err != nil {
+						cancel(err)
+					}
+				})
+			}
+		})
+	}
+	<-ctx.Done()
+	conns.Range(func(k, _ any) bool { k.(net.Conn).Close(); return true })
+	all.Wait()
+	return cause(ctx)
+}
+
+// cause is why a context was cancelled, nil if nothing went wrong.
+func cause(ctx context.Context) error {
+	if err := context.Cause(ctx); err != context.Canceled {
+		return err
+	}
+	return nil
+}
+
+// dial makes the number-th connection and says who it is of.
+func (s *simulation) dial(ctx context.Context, number int, gateway string, e *end) (net.Conn, error) {
+	d := net.Dialer{KeepAlive: -1}
+	spread(&d, gateway, number/perSource)
+	conn, err := d.DialContext(ctx, "tcp", gateway)
+	if err != nil {
+		return nil, err
+	}
+	hello := wire.Preamble{Service: wire.ServiceCells, Role: e.role}.Append(nil)
+	hello = (&wire.Attach{Client: e.c.id, Salt: e.salt}).Append(hello)
+	if _, err := conn.Write(hello); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// serve reads an end's connection until it ends, and answers.
+func (s *simulation) serve(conn net.Conn, e *end) error {
+	in := wire.NewReader(conn, socketBuffer)
+	for {
+		typ, payload, err := in.ReadFrame(s.in)
+		if err != nil {
+			return fmt.Errorf("%w: a connection of client %d: %w", ErrConnection, e.c.id, err)
+		}
+		sc := s.newScratch()
+		sc.out = sc.out[:0]
+		err = s.frame(e, typ, payload, -1, sc)
+		if err == nil && len(sc.out) > 0 {
+			if _, err = conn.Write(sc.out); err != nil {
+				err = fmt.Errorf("%w: a connection of client %d: %w", ErrConnection, e.c.id, err)
+			}
+		}
+		s.scratch.Put(sc)
+		if err != nil {
+			return err
+		}
+	}
+}
