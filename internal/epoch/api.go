@@ -77,7 +77,7 @@ type PeerFrame struct {
 	lease  *lease
 }
 
-// Client frames are cells of one type and epoch for many sessions, sealed one
+// ClientCells are cells of one type and epoch for many sessions, sealed one
 // behind the other in Data, Width bytes each. Call Sent when they are written.
 type ClientCells struct {
 	Type     uint16
@@ -160,18 +160,3 @@ func (r *Ready) Empty() bool {
 	return len(r.Peers) == 0 && len(r.Attached) == 0 && len(r.Refused) == 0 &&
 		len(r.Cells) == 0 && len(r.Registered) == 0 && r.Stopped == nil
 }
-
-// The machine, for whoever drives it (all methods from one goroutine):
-//
-//	New(Config) (*Server, error)
-//	(*Server) PeerUp(peer int, boot [16]byte)
-//	(*Server) PeerDown(peer int)
-//	(*Server) Frame(from int, h Header, payload []byte)        // payload may be reused afterwards; never fails on content
-//	(*Server) Propose(epoch uint64, attempt uint16, r Roster) error // error: public, for the coordinator
-//	(*Server) Attach(session uint64, client uint32, role uint8, salt [16]byte) // answered by Attached or Refused
-//	(*Server) Detach(session uint64)
-//	(*Server) Cells(batch []session.Cell)                      // opened in parallel; payloads may be reused afterwards
-//	(*Server) Register(r Registration)
-//	(*Server) Tick()                                           // a few times a second: votes are sent again
-//	(*Server) Status() Status
-//	(*Server) Ready() Ready                                    // drain until Empty

@@ -6,9 +6,9 @@ import (
 
 	"github.com/teems-go/teems/geometry"
 	"github.com/teems-go/teems/internal/cell"
+	"github.com/teems-go/teems/internal/choice"
 	"github.com/teems-go/teems/internal/commit"
 	"github.com/teems-go/teems/internal/ingest"
-	"github.com/teems-go/teems/internal/record"
 	"github.com/teems-go/teems/internal/session"
 	"github.com/teems-go/teems/internal/store"
 	"github.com/teems-go/teems/internal/survive"
@@ -241,7 +241,8 @@ func (s *Server) writeResults(taken *session.Taken, slot func(uint32) int) {
 		// What a client acknowledges is its own word, and only lets go of its own results.
 		said := cell.Submission(taken.Cell(at, g.SubmissionBytes())).ResultsThrough()
 		had := binary.LittleEndian.Uint64(o.through[8*row:])
-		binary.LittleEndian.PutUint64(o.through[8*row:], max(had, min(said, s.attempt.epoch-1)))
+		said = choice.Select(choice.Less(said, s.attempt.epoch), said, had)
+		binary.LittleEndian.PutUint64(o.through[8*row:], later(had, said))
 	}
 }
 
@@ -298,7 +299,7 @@ func (s *Server) readControls(dir *token.Directory, roster Roster) error {
 				control := taken.Cell(slot(c), g.ControlBytes())
 				clients = append(clients, c)
 				controls = append(controls, control...)
-				acked = max(acked, store.Acknowledged(control, epochs, heads))
+				acked = later(acked, store.Acknowledged(control, epochs, heads))
 			}
 			binary.LittleEndian.PutUint64(o.acked[8*row:], acked)
 			row++
@@ -315,118 +316,5 @@ func (s *Server) readControls(dir *token.Directory, roster Roster) error {
 	return nil
 }
 
-func (s *Server) header(kind Kind, part, rows int) Header {
-	t := s.attempt
-	return Header{Kind: kind, Epoch: t.epoch, Attempt: t.number, Part: uint32(part), Rows: uint32(rows), A: t.id}
-}
-
-// sendBytes sends n rows of a fixed width in frames of at most most rows.
-func (s *Server) sendBytes(to int, kind Kind, data []byte, width, n, most int) {
-	if to == s.cfg.Self {
-		most = max(n, 1)
-	}
-	for from := 0; from < n; from += most {
-		k := min(most, n-from)
-		s.send(PeerFrame{To: to, Header: s.header(kind, from, k), Parts: [][]byte{data[from*width : (from+k)*width]}, lease: s.attempt.lease})
-	}
-}
-
-// sendRows sends a table, whose first row has the given number on its link.
-func (s *Server) sendRows(to int, kind Kind, rows record.Table, first int) {
-	n, most := rows.Len(), s.cfg.Geometry.FrameRows()
-	if to == s.cfg.Self {
-		most = max(n, 1)
-	}
-	for from := 0; from < n; from += most {
-		k := min(most, n-from)
-		s.send(PeerFrame{To: to, Header: s.header(kind, first+from, k), Parts: rows.Payload(from, from+k), lease: s.attempt.lease})
-	}
-}
-
-// progress does all work whose input has come. What it does and in which order
-// depends on which frames have come, which is public.
-func (s *Server) progress() {
-	for s.stopped == nil && s.attempt != nil {
-		if len(s.inbox) > 0 {
-			f := s.inbox[0]
-			s.inbox = s.inbox[1:]
-			s.bulk(s.cfg.Self, f)
-			continue
-		}
-		if !s.step() {
-			return
-		}
-	}
-}
-
-// step does one piece of work that is ready, if there is one.
-func (s *Server) step() bool {
-	t, g := s.attempt, s.cfg.Geometry
-	switch {
-	case t.prepared:
-		return false
-	case t.out.void:
-		s.prepare()
-	case !t.dealt && s.ingest.Complete():
-		t.dealt = true
-		if err := s.ingest.Deal(); err != nil {
-			s.stop(err)
-			return false
-		}
-		for c := range t.at.Chunks(s.i) {
-			for r, to := range g.Routers() {
-				rows, first := s.ingest.Section(c, r)
-				s.sendRows(to, Deal, rows, first)
-			}
-		}
-	case s.r >= 0 && !t.decided && s.route.HeadersComplete():
-		t.decided = true
-		s.route.Decide()
-		for i, to := range g.Ingestions() {
-			s.sendBytes(to, Ranks, s.route.Ranks(i), survive.RankBytes, t.at.HeaderLink(i, s.r), g.HeaderFrameRows())
-		}
-	case s.r >= 0 && !t.routed && s.route.Complete():
-		t.routed = true
-		s.route.Route()
-		for d, to := range g.Storages() {
-			s.sendRows(to, Section, s.route.Section(d), 0)
-		}
-	case !t.placed && s.store.Complete():
-		t.placed = true
-		t.out.boxes = s.store.Place()
-	case t.dealt && (s.r < 0 || t.routed) && t.placed && all(t.heard):
-		for _, c := range t.changes {
-			t.out.changes = append(t.out.changes, c...)
-		}
-		s.prepare()
-	default:
-		return false
-	}
-	return true
-}
-
-func all(b []bool) bool {
-	for _, x := range b {
-		if !x {
-			return false
-		}
-	}
-	return true
-}
-
-// prepare makes the outcome durable and votes for it.
-func (s *Server) prepare() {
-	t := s.attempt
-	t.prepared = true
-	var tag commit.Tag
-	if _, err := s.cfg.Random.Read(tag[:]); err != nil {
-		s.stop(err)
-		return
-	}
-	s.prepared[t.number] = t.out
-	if err := s.commit.Prepare(t.number, t.id, tag, t.out.parts()...); err != nil {
-		s.stop(err)
-		return
-	}
-	s.votes()
-}
+// later is the greater of two epochs, without a branch.
+func later(a, b uint64) uint64 { return choice.Select(choice.Less(a, b), b, a) }

@@ -17,7 +17,6 @@ type job struct {
 	epoch   uint64
 	attempt uint16
 	width   int
-	outcome *outcome
 	compose func(client uint32, plain []byte)
 }
 

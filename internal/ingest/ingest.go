@@ -65,8 +65,6 @@ type Machine struct {
 	// ID channel, then those of the token channel.
 	heads  []byte // the heads of message cells
 	table  record.Table
-	real   []byte
-	status []byte // for the results
 	id     idColumns
 	tok    tokenColumns
 	labels []uint32

@@ -99,9 +99,15 @@ func (t Table) Payload(i, j int) [][]byte {
 	return [][]byte{s.Heads.Data, s.Bodies.Data}
 }
 
+// Fits reports whether heads and bodies are a payload of so many rows.
+func (t Table) Fits(rows uint32, heads, bodies []byte) bool {
+	n := int64(rows)
+	return int64(len(heads)) == n*HeadBytes && int64(len(bodies)) == n*int64(t.Bodies.Width)
+}
+
 // Put copies heads and bodies, as Payload gives them, to rows [at, at+rows).
 func (t Table) Put(at, rows int, heads, bodies []byte) error {
-	if rows < 0 || at < 0 || at > t.Len()-rows || len(heads) != rows*HeadBytes || len(bodies) != rows*t.Bodies.Width {
+	if rows < 0 || at < 0 || at > t.Len()-rows || !t.Fits(uint32(rows), heads, bodies) {
 		return ErrPayload
 	}
 	s := t.Slice(at, at+rows)

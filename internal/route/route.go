@@ -97,6 +97,9 @@ func (m *Machine) Ranks(i int) []byte {
 
 // Deal takes rows [first, first+rows) of what ingestion server i deals.
 func (m *Machine) Deal(i int, first, rows uint32, heads, bodies []byte) error {
+	if !m.table.Fits(rows, heads, bodies) {
+		return ErrFrame
+	}
 	at, fresh, ok := m.tableFrom.Take(i, first, rows)
 	if !ok {
 		return ErrFrame

@@ -6,20 +6,18 @@ import (
 	"testing"
 
 	"github.com/teems-go/teems/internal/cell"
-	"github.com/teems-go/teems/internal/keys"
 	"github.com/teems-go/teems/internal/reference"
 )
 
 // book is what a test knows of a run: what every client sent in every epoch,
 // and what it got.
 type book struct {
-	w        *World
-	sent     map[uint64]map[uint32]reference.Submission
-	asked    map[uint64]map[uint32][]reference.Request
-	results  map[uint64]map[uint32]cell.Result
-	mails    map[uint64]map[uint32]cell.Delivery
-	grants   []reference.Grant // issued, of both kinds
-	accepted map[uint64]map[uint32]bool
+	w       *World
+	sent    map[uint64]map[uint32]reference.Submission
+	asked   map[uint64]map[uint32][]reference.Request
+	results map[uint64]map[uint32]cell.Result
+	mails   map[uint64]map[uint32]cell.Delivery
+	grants  []reference.Grant // issued, of both kinds
 }
 
 func newBook(w *World) *book {
@@ -306,5 +304,3 @@ func anyRequest(rs []reference.Request) bool {
 	}
 	return false
 }
-
-var _ = keys.Hash

@@ -51,9 +51,13 @@ type end struct {
 
 // Add adds a client that exists, not connected yet.
 func (w *World) Add(id uint32, b Behaviour) *Client {
+	return w.AddRegistered(id, keys.SimulatedClientKey(w.bytes32("simulated"), id), b)
+}
+
+// AddRegistered adds a client that registered, with the key that it was given.
+func (w *World) AddRegistered(id uint32, key [32]byte, b Behaviour) *Client {
 	g := w.Geometry
-	c := &Client{ID: id, world: w, behave: b, results: map[uint64]bool{}, mails: map[uint64]bool{}, heads: map[uint64][]byte{}}
-	c.key = keys.SimulatedClientKey(w.bytes32("simulated"), id)
+	c := &Client{ID: id, key: key, world: w, behave: b, results: map[uint64]bool{}, mails: map[uint64]bool{}, heads: map[uint64][]byte{}}
 	r := w.bytes32(fmt.Sprintf("client %d", id))
 	copy(c.salt[:], r[:])
 	c.ends[0] = end{role: cell.RoleIngestion, server: g.Ingestions()[g.IngestionOf(id)]}

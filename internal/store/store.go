@@ -56,6 +56,9 @@ func (m *Machine) Begin(at *geometry.Attempt, reuse record.Table) {
 
 // Section takes rows [first, first+rows) of router r's section.
 func (m *Machine) Section(r int, first, rows uint32, heads, bodies []byte) error {
+	if !m.table.Fits(rows, heads, bodies) {
+		return ErrFrame
+	}
 	at, fresh, ok := m.from.Take(r, first, rows)
 	if !ok {
 		return ErrFrame
