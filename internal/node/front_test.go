@@ -155,10 +155,12 @@ func TestSlowGateway(t *testing.T) {
 			cells.Sessions = append(cells.Sessions, uint64(i%2+1)<<32|1)
 		}
 		s.fake.offer(epoch.Ready{Cells: []epoch.ClientCells{cells}})
-	}
-	for range rows * batches {
-		_, _, err := r.ReadFrame(limits)
+		_, err = c.Write((&wire.Detach{Session: 9}).Append(nil)) // an event, so that it is seen
 		must(t, err)
+		for range rows {
+			_, _, err := r.ReadFrame(limits)
+			must(t, err)
+		}
 	}
 	eventually(t, "cut", func() bool { return s.log.has("gateway link 1", "does not read") })
 }
