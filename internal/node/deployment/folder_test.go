@@ -124,6 +124,17 @@ func TestFromGenesisToMember(t *testing.T) {
 		t.Errorf("%v %v", info.Mode(), err)
 	}
 
+	// A host that makes manifests of its own, with the same cluster key, does not
+	// get the secret under them.
+	forged := begin(t)
+	b, err = os.ReadFile(filepath.Join(f.path, SecretFile))
+	must(t, err)
+	forged.write(SecretFile, string(b))
+	forged.second(ed25519.PublicKey(g.ClusterKey))
+	if _, err := forged.open().Unseal(tee); !errors.Is(err, ErrNoSecret) {
+		t.Errorf("another chain of manifests with the same cluster key: %v", err)
+	}
+
 	other, err := keys.NewClusterKey(rand.Reader)
 	must(t, err)
 	must(t, d.Seal(tee, rand.Reader, &node.Secret{Cluster: other}))

@@ -3,6 +3,7 @@ package deployment
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,8 +18,11 @@ import (
 	"github.com/teems-go/teems/internal/node"
 )
 
-// sealLabel says what is sealed in SecretFile.
-const sealLabel = "cluster secret"
+// sealLabel says what is sealed in SecretFile, and under which chain of
+// manifests. Without the chain a host could unseal the secret under manifests
+// of its own making, which name the same cluster key, and have it released to a
+// program of its own.
+func (f *Folder) sealLabel() string { return "cluster secret of " + hex.EncodeToString(f.First[:]) }
 
 // ErrNoSecret says that the folder holds no secret that this TEE can open.
 var ErrNoSecret = errors.New("there is no secret of this cluster here")
@@ -29,7 +33,7 @@ func (f *Folder) Seal(platform attest.Sealer, random io.Reader, s *node.Secret) 
 	if err != nil {
 		return fmt.Errorf("the TEE gives no sealing key: %w", err)
 	}
-	blob, err := keys.SealSecret(random, key[:], sealLabel, s.Encode())
+	blob, err := keys.SealSecret(random, key[:], f.sealLabel(), s.Encode())
 	if err != nil {
 		return err
 	}
@@ -37,8 +41,8 @@ func (f *Folder) Seal(platform attest.Sealer, random io.Reader, s *node.Secret) 
 }
 
 // Unseal returns the folder's secret. It is ErrNoSecret, with the reason, if
-// there is none, if another program or machine sealed it, or if it is of
-// another cluster than the manifest's.
+// there is none, if another program or machine sealed it, under another
+// manifest 1, or if it is of another cluster than the manifest's.
 func (f *Folder) Unseal(platform attest.Sealer) (*node.Secret, error) {
 	s, err := f.unseal(platform)
 	if err != nil {
@@ -63,9 +67,9 @@ func (f *Folder) unseal(platform attest.Sealer) (*node.Secret, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the TEE gives no sealing key: %w", err)
 	}
-	b, err := keys.OpenSecret(key[:], sealLabel, blob)
+	b, err := keys.OpenSecret(key[:], f.sealLabel(), blob)
 	if err != nil {
-		return nil, fmt.Errorf("%w: another program, or another machine, sealed %s: %w", ErrNoSecret, SecretFile, err)
+		return nil, fmt.Errorf("%w: another program, another machine or another manifest 1 sealed %s: %w", ErrNoSecret, SecretFile, err)
 	}
 	return node.DecodeSecret(b)
 }
