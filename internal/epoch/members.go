@@ -130,3 +130,39 @@ func parseChanges(b []byte) ([]change, bool) {
 	}
 	return out, true
 }
+
+// encode is the registry on disk: for every shard the number of its clients,
+// and a change for each.
+func (r registry) encode() []byte {
+	size := 0
+	for _, ms := range r.members {
+		size += 4 + len(ms)*geometry.MemberBytes
+	}
+	b := make([]byte, 0, size)
+	for _, ms := range r.members {
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(ms)))
+		for _, m := range ms {
+			b = appendChange(b, change{0, m})
+		}
+	}
+	return b
+}
+
+// parse reads what encode wrote, in place of what the registry holds.
+func (r registry) parse(b []byte) error {
+	c := &cursor{b: b}
+	for v := range r.members {
+		changes, ok := parseChanges(c.take(int(c.u32()) * geometry.MemberBytes))
+		if !ok {
+			return ErrState
+		}
+		r.members[v] = nil
+		for _, x := range changes {
+			r.members[v] = append(r.members[v], x.member)
+		}
+	}
+	if c.short || len(c.b) != 0 {
+		return ErrState
+	}
+	return nil
+}

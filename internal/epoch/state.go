@@ -13,23 +13,30 @@ import (
 
 // state is what a server keeps from one epoch to the next.
 //
-// Durable form: "base" holds everything small and the epochs of the history,
-// "history/<epoch>" an outcome. Base is written after the outcome that it
-// names, and before the commit forgets that outcome.
+// Durable form: "members" holds every ID ever allocated, written when that
+// changes; "slots" the watermarks; "history/<epoch>" an outcome that some client may still need; "base"
+// the rest, with the epochs of the history. Base is written after what it names,
+// and before the commit forgets the outcome.
 type state struct {
 	applied     uint64      // newest epoch in this state
 	before      commit.Head // head of the epoch before the newest final one
 	members     registry
 	generations []uint32     // of every virtual shard
 	slots       *token.Slots // watermarks, on a storage server
-	acked       [][]uint64   // deliveries acknowledged, by virtual shard and number
-	through     [][]uint64   // results acknowledged, by virtual shard and number
+	acked       marks        // deliveries acknowledged, on a storage server
+	through     marks        // results acknowledged, on an ingestion server
 	history     []*outcome   // final epochs that some client may still need, oldest first
 	spares      []record.Table
 }
 
+// marks are an epoch for each client of one role of this server, by virtual
+// shard and number; shards that are not this server's have none.
+type marks [][]uint64
+
 const (
 	nameBase    = "base"
+	nameMembers = "members"
+	nameSlots   = "slots"
 	baseVersion = 1
 )
 
@@ -44,8 +51,8 @@ func (s *Server) load(genesis commit.Head) error {
 		members:     newRegistry(g, s.cfg.Simulated),
 		generations: make([]uint32, shards),
 		slots:       token.NewSlots(uint16(g.Params().Token.In), shards),
-		acked:       make([][]uint64, shards),
-		through:     make([][]uint64, shards),
+		acked:       make(marks, shards),
+		through:     make(marks, shards),
 	}
 	b, err := s.cfg.Store.Get(nameBase)
 	if errors.Is(err, commit.ErrNotFound) {
@@ -61,31 +68,39 @@ func (s *Server) load(genesis commit.Head) error {
 // the epochs up to now.
 func (s *Server) grow() error {
 	for v, n := range s.members.users() {
-		for len(s.acked[v]) < n {
-			s.acked[v] = append(s.acked[v], s.applied)
+		for s.i == int(s.ingestionTable[v]) && len(s.through[v]) < n {
 			s.through[v] = append(s.through[v], s.applied)
 		}
-		if s.d >= 0 && int(s.storageTable[v]) == s.d {
-			if err := s.slots.Grow(v, uint32(n)); err != nil {
-				return err
-			}
+		if s.d != int(s.storageTable[v]) {
+			continue
+		}
+		for len(s.acked[v]) < n {
+			s.acked[v] = append(s.acked[v], s.applied)
+		}
+		if err := s.slots.Grow(v, uint32(n)); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// base is the durable form of all that is small, or changes in every epoch.
 func (s *Server) base() []byte {
 	le := binary.LittleEndian
-	b := le.AppendUint32(nil, baseVersion)
+	size := 64 + 4*len(s.generations) + 40*len(s.history)
+	for v := range s.acked {
+		size += 8 + 8*len(s.acked[v]) + 8*len(s.through[v])
+	}
+	b := le.AppendUint32(make([]byte, 0, size), baseVersion)
 	b = le.AppendUint64(b, s.applied)
 	b = append(b, s.before[:]...)
-	for v, ms := range s.members.members {
-		b = le.AppendUint32(b, s.generations[v])
-		b = le.AppendUint32(b, uint32(len(ms)))
-		for u, m := range ms {
-			b = appendChange(b, change{0, m})
-			b = le.AppendUint64(b, s.acked[v][u])
-			b = le.AppendUint64(b, s.through[v][u])
+	for v, generation := range s.generations {
+		b = le.AppendUint32(b, generation)
+		for _, m := range []marks{s.acked, s.through} {
+			b = le.AppendUint32(b, uint32(len(m[v])))
+			for _, e := range m[v] {
+				b = le.AppendUint64(b, e)
+			}
 		}
 	}
 	b = le.AppendUint32(b, uint32(len(s.history)))
@@ -93,55 +108,48 @@ func (s *Server) base() []byte {
 		b = le.AppendUint64(b, o.epoch)
 		b = append(b, o.head[:]...)
 	}
-	return s.slots.Append(b)
+	return b
 }
 
+// cursor takes a damaged record apart without a panic: after the end it gives
+// zeros, and is short.
+type cursor struct {
+	b     []byte
+	short bool
+}
+
+func (c *cursor) take(n int) []byte {
+	if n < 0 || len(c.b) < n {
+		c.short, c.b = true, nil
+		return make([]byte, max(0, min(n, 64)))
+	}
+	p := c.b[:n]
+	c.b = c.b[n:]
+	return p
+}
+
+func (c *cursor) u32() uint32 { return binary.LittleEndian.Uint32(c.take(4)) }
+func (c *cursor) u64() uint64 { return binary.LittleEndian.Uint64(c.take(8)) }
+
+// parseBase reads what base wrote, and the records that it names.
 func (s *Server) parseBase(b []byte) error {
-	le := binary.LittleEndian
-	take := func(n int) []byte {
-		if len(b) < n {
-			b = nil
-			return nil
-		}
-		p := b[:n]
-		b = b[n:]
-		return p
-	}
-	head := take(44)
-	if head == nil || le.Uint32(head) != baseVersion {
+	c := &cursor{b: b}
+	if c.u32() != baseVersion {
 		return ErrState
 	}
-	s.applied = le.Uint64(head[4:])
-	copy(s.before[:], head[12:])
-	for v := range s.members.members {
-		p := take(8)
-		if p == nil {
-			return ErrState
-		}
-		s.generations[v] = le.Uint32(p)
-		n := int(le.Uint32(p[4:]))
-		s.members.members[v] = nil
-		for range n {
-			p := take(56)
-			if p == nil {
-				return ErrState
+	s.applied = c.u64()
+	copy(s.before[:], c.take(32))
+	for v := range s.generations {
+		s.generations[v] = c.u32()
+		for _, m := range []marks{s.acked, s.through} {
+			for n := c.u32(); n > 0 && !c.short; n-- {
+				m[v] = append(m[v], c.u64())
 			}
-			c, _ := parseChanges(p[:40])
-			s.members.members[v] = append(s.members.members[v], c[0].member)
-			s.acked[v] = append(s.acked[v], le.Uint64(p[40:]))
-			s.through[v] = append(s.through[v], le.Uint64(p[48:]))
 		}
 	}
-	p := take(4)
-	if p == nil {
-		return ErrState
-	}
-	for range le.Uint32(p) {
-		p := take(40)
-		if p == nil {
-			return ErrState
-		}
-		b, err := s.cfg.Store.Get(nameHistory(le.Uint64(p)))
+	for n := c.u32(); n > 0 && !c.short; n-- {
+		epoch := c.u64()
+		b, err := s.cfg.Store.Get(nameHistory(epoch))
 		if err != nil {
 			return err
 		}
@@ -149,14 +157,30 @@ func (s *Server) parseBase(b []byte) error {
 		if err != nil {
 			return err
 		}
-		copy(o.head[:], p[8:])
+		copy(o.head[:], c.take(32))
 		s.history = append(s.history, o)
 	}
-	var err error
-	if s.slots, err = token.ParseSlots(b); err != nil {
+	if c.short || len(c.b) != 0 {
 		return ErrState
 	}
-	return nil
+	slots, err := s.cfg.Store.Get(nameSlots)
+	if err == nil {
+		s.slots, err = token.ParseSlots(slots)
+	}
+	if err != nil && !errors.Is(err, commit.ErrNotFound) {
+		return err
+	}
+	members, err := s.cfg.Store.Get(nameMembers)
+	if errors.Is(err, commit.ErrNotFound) {
+		return s.grow()
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.members.parse(members); err != nil {
+		return err
+	}
+	return s.grow()
 }
 
 // finish makes a final epoch's outcome this server's state, and queues what its
@@ -211,6 +235,16 @@ func (s *Server) apply(o *outcome) error {
 	if err := s.grow(); err != nil {
 		return err
 	}
+	if o.slots != nil {
+		if err := s.cfg.Store.Put(nameSlots, s.slots.Append(nil)); err != nil {
+			return err
+		}
+	}
+	if len(o.changes) > 0 {
+		if err := s.cfg.Store.Put(nameMembers, s.members.encode()); err != nil {
+			return err
+		}
+	}
 	s.history = append(s.history, o)
 	if err := s.cfg.Store.Put(nameHistory(o.epoch), o.parts()...); err != nil {
 		return err
@@ -229,25 +263,33 @@ func (s *Server) apply(o *outcome) error {
 	return nil
 }
 
-// acknowledge takes over what clients acknowledged and the watermarks.
+// acknowledge takes over what clients acknowledged, and the watermarks.
 func (s *Server) acknowledge(o *outcome) {
-	le := binary.LittleEndian
-	down, up := 0, 0
-	for v, n := range o.users {
-		for u := range n {
-			if s.d >= 0 && int(s.storageTable[v]) == s.d {
-				s.acked[v][u] = le.Uint64(o.acked[8*down:])
-				down++
-			}
-			if s.i >= 0 && int(s.ingestionTable[v]) == s.i {
-				s.through[v][u] = le.Uint64(o.through[8*up:])
-				up++
-			}
-		}
-	}
+	s.acked.set(o.users, o.acked)
+	s.through.set(o.users, o.through)
 	if o.slots != nil {
 		s.slots = o.slots
 	}
+}
+
+// set takes over marks that an outcome holds, one behind the other.
+func (m marks) set(users []int, from []byte) {
+	for v, n := range users {
+		for u := range min(n, len(m[v])) {
+			m[v][u] = binary.LittleEndian.Uint64(from)
+			from = from[8:]
+		}
+	}
+}
+
+// least is the earliest epoch among the marks, and at most bound.
+func (m marks) least(bound uint64) uint64 {
+	for v := range m {
+		for _, e := range m[v] {
+			bound = min(bound, e)
+		}
+	}
+	return bound
 }
 
 // forget drops the epochs that every client has acknowledged, and those older
@@ -255,17 +297,7 @@ func (s *Server) acknowledge(o *outcome) {
 // soon as it has, whatever its user does, so that which epochs are kept follows
 // from who was connected when and from what corrupt clients say: it is public.
 func (s *Server) forget() (dropped []*outcome) {
-	least := s.applied
-	for v := range s.acked {
-		for u := range s.acked[v] {
-			if s.d >= 0 && int(s.storageTable[v]) == s.d {
-				least = min(least, s.acked[v][u])
-			}
-			if s.i >= 0 && int(s.ingestionTable[v]) == s.i {
-				least = min(least, s.through[v][u])
-			}
-		}
-	}
+	least := s.through.least(s.acked.least(s.applied))
 	most := s.cfg.Geometry.Params().DeliveryEpochs
 	for len(s.history) > 1 && (s.history[0].epoch <= least || len(s.history) > most) {
 		dropped = append(dropped, s.history[0])
