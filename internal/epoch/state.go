@@ -257,7 +257,9 @@ func (s *Server) apply(o *outcome) error {
 		if err := s.cfg.Store.Delete(nameHistory(d.epoch)); err != nil {
 			return err
 		}
-		s.spares = append(s.spares, d.boxes)
+		if len(s.jobs) == 0 { // a cell of that epoch may still have to be sealed
+			s.spares = append(s.spares, d.boxes)
+		}
 	}
 	s.registered(o)
 	return nil
