@@ -13,7 +13,7 @@ var table = []layer{
 	}},
 	{"L1 records, tokens, roles, the epoch", pure, []string{
 		"internal/cell", "internal/record", "internal/token", "internal/survive", "internal/commit", "internal/session",
-		"internal/ingest", "internal/route", "internal/store", "internal/epoch",
+		"internal/ingest", "internal/route", "internal/store", "internal/epoch", "internal/sparta",
 	}},
 	{"L2 keys, wire, attested links, manifest", trusted, []string{
 		"attest", "attest/simulated", "internal/manifest", "internal/keys", "internal/wire", "internal/atls", "internal/mesh",
