@@ -20,7 +20,7 @@ func BenchmarkSwapL1(b *testing.B) {
 
 // BenchmarkBlock reports the time of one conditional swap inside a block in L1.
 func BenchmarkBlock(b *testing.B) {
-	for _, width := range []int{4, 8, 32, 64, 256, 272} {
+	for _, width := range []int{4, 8, 32, 64, 256, 272, 1024} {
 		b.Run(strconv.Itoa(width), func(b *testing.B) {
 			const n, levels = 64, 6
 			data, ranks := make([]byte, n*width), make([]uint32, n)

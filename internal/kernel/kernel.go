@@ -64,7 +64,7 @@ func CondSwap(m choice.Mask, a, b []byte) {
 	if traceOn {
 		trace("CondSwap", unsafe.Pointer(&a[0]), unsafe.Pointer(&b[0]), len(a))
 	}
-	swapRow(unsafe.Pointer(&a[0]), unsafe.Pointer(&b[0]), len(a), uint64(m))
+	swapRowBest(unsafe.Pointer(&a[0]), unsafe.Pointer(&b[0]), len(a), uint64(m))
 }
 
 // CondCopy copies src over dst, equally long in multiples of 8 bytes, where m
@@ -79,7 +79,7 @@ func CondCopy(m choice.Mask, dst, src []byte) {
 	if traceOn {
 		trace("CondCopy", unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), len(dst))
 	}
-	copyRow(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), len(dst), uint64(m))
+	copyRowBest(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), len(dst), uint64(m))
 }
 
 // SwapRamp exchanges rows lo+i and hi+i, for i < count, where bit number shift
@@ -156,6 +156,38 @@ func ExpandBlock(data []byte, width int, ranks []uint32, offset int) {
 		trace("ExpandBlock", unsafe.Pointer(&data[0]), unsafe.Pointer(&ranks[0]), width, len(ranks), offset)
 	}
 	expandBlock(unsafe.Pointer(&data[0]), width, ranks, uint64(offset))
+}
+
+// CompactColumns does the levels of compaction from bit number shift up on the
+// block of len(ranks) rows, a power of two, that data holds: on those pairs
+// alone whose rows have a number that is, modulo 1<<shift, from or one of the
+// count-1 that follow. Oblivious in ranks and the rows.
+func CompactColumns(data []byte, width int, ranks []uint32, offset int, shift uint, from, count int) {
+	columnRange(data, width, len(ranks), shift, from, count)
+	if traceOn {
+		trace("CompactColumns", unsafe.Pointer(&data[0]), unsafe.Pointer(&ranks[0]), width, len(ranks), offset, int(shift), from, count)
+	}
+	if count > 0 {
+		compactColumns(unsafe.Pointer(&data[0]), width, ranks, uint64(offset), shift, from, count)
+	}
+}
+
+// ExpandColumns undoes CompactColumns.
+func ExpandColumns(data []byte, width int, ranks []uint32, offset int, shift uint, from, count int) {
+	columnRange(data, width, len(ranks), shift, from, count)
+	if traceOn {
+		trace("ExpandColumns", unsafe.Pointer(&data[0]), unsafe.Pointer(&ranks[0]), width, len(ranks), offset, int(shift), from, count)
+	}
+	if count > 0 {
+		expandColumns(unsafe.Pointer(&data[0]), width, ranks, uint64(offset), shift, from, count)
+	}
+}
+
+func columnRange(data []byte, width, n int, shift uint, from, count int) {
+	blockRange(data, width, n)
+	if shift > 31 || 1<<shift > n || from < 0 || count < 0 || from+count > 1<<shift {
+		panic("kernel: columns out of range")
+	}
 }
 
 func blockRange(data []byte, width, n int) {

@@ -32,7 +32,9 @@ func mustPanic(t *testing.T, name string, f func()) {
 	f()
 }
 
-func TestCondSwapAndCopy(t *testing.T) {
+func TestCondSwapAndCopy(t *testing.T) { onEach(t, checkCondSwapAndCopy) }
+
+func checkCondSwapAndCopy(t *testing.T) {
 	r := random(1)
 	for _, width := range append(widths[1:], 0) {
 		for misaligned := range 2 {
@@ -59,9 +61,9 @@ func TestCondSwapAndCopy(t *testing.T) {
 	mustPanic(t, "block", func() { CompactBlock(make([]byte, 24), 8, make([]uint32, 3), 0) })
 }
 
-// level does one level of compaction on a block of 2h rows as the paper states
+// referenceLevel does one level of compaction on a block of 2h rows as the paper states
 // it: block rotated by z, with m marks in its first half.
-func level(data []byte, width, s, h, z, m int) {
+func referenceLevel(data []byte, width, s, h, z, m int) {
 	flip := ((z%h)+m >= h) != (z >= h)
 	for i := range h {
 		if flip != (i >= (z+m)%h) {
@@ -84,10 +86,12 @@ func reference(data []byte, width int, marks []byte, s, n, z int) {
 	}
 	reference(data, width, marks, s, n/2, z%(n/2))
 	reference(data, width, marks, s+n/2, n/2, (z+m)%(n/2))
-	level(data, width, s, n/2, z, m)
+	referenceLevel(data, width, s, n/2, z, m)
 }
 
-func TestBlocksAgainstThePaper(t *testing.T) {
+func TestBlocksAgainstThePaper(t *testing.T) { onEach(t, checkBlocksAgainstThePaper) }
+
+func checkBlocksAgainstThePaper(t *testing.T) {
 	const seed = 2
 	r := random(seed)
 	for _, width := range widths {
@@ -137,7 +141,9 @@ func TestBlocksAgainstThePaper(t *testing.T) {
 	}
 }
 
-func TestSortBlocks(t *testing.T) {
+func TestSortBlocks(t *testing.T) { onEach(t, checkSortBlocks) }
+
+func checkSortBlocks(t *testing.T) {
 	r := random(3)
 	for n := range Base + 1 {
 		keys, values, heads := make([]uint64, n), make([]uint64, n), make([][4]uint64, n)

@@ -55,7 +55,7 @@ func copyRow(dst, src unsafe.Pointer, width int, m uint64) {
 	}
 }
 
-func swapRamp(data unsafe.Pointer, width, lo, hi, count int, c uint64, shift uint) {
+func swapRampPortable(data unsafe.Pointer, width, lo, hi, count int, c uint64, shift uint) {
 	a, b := unsafe.Add(data, lo*width), unsafe.Add(data, hi*width)
 	switch width {
 	case 4:
@@ -86,7 +86,7 @@ func quadMasks(c *[3]uint64, i int, shift uint) (m01, m23, m02, m13 uint64) {
 	return bit(c[0]-x, shift), bit(c[1]-x, shift), bit(c[2]-x, shift+1), bit(c[2]-x-1<<(shift&63), shift+1)
 }
 
-func compactQuad(data unsafe.Pointer, width, lo, count int, c [3]uint64, shift uint) {
+func compactQuadPortable(data unsafe.Pointer, width, lo, count int, c [3]uint64, shift uint) {
 	quarter := width << shift
 	p := unsafe.Add(data, lo*width)
 	for i := range count {
@@ -100,7 +100,7 @@ func compactQuad(data unsafe.Pointer, width, lo, count int, c [3]uint64, shift u
 	}
 }
 
-func expandQuad(data unsafe.Pointer, width, lo, count int, c [3]uint64, shift uint) {
+func expandQuadPortable(data unsafe.Pointer, width, lo, count int, c [3]uint64, shift uint) {
 	quarter := width << shift
 	p := unsafe.Add(data, lo*width)
 	for i := range count {
@@ -186,29 +186,29 @@ func ramps(ranks []uint32, s, h int, offset uint64) [3]uint64 {
 	return [3]uint64{uint64(r[h]) - o, uint64(r[3*h]) - o, uint64(r[2*h]) - o}
 }
 
-func compactBlock(data unsafe.Pointer, width int, ranks []uint32, offset uint64) {
+func compactBlockPortable(data unsafe.Pointer, width int, ranks []uint32, offset uint64) {
 	n, shift := len(ranks), uint(0)
 	for ; 4<<shift <= n; shift += 2 {
 		for s := 0; s < n; s += 4 << shift {
-			compactQuad(data, width, s, 1<<shift, ramps(ranks, s, 1<<shift, offset), shift)
+			compactQuadPortable(data, width, s, 1<<shift, ramps(ranks, s, 1<<shift, offset), shift)
 		}
 	}
 	if 2<<shift == n {
-		swapRamp(data, width, 0, n/2, n/2, uint64(ranks[n/2])-offset-1, shift)
+		swapRampPortable(data, width, 0, n/2, n/2, uint64(ranks[n/2])-offset-1, shift)
 	}
 }
 
-func expandBlock(data unsafe.Pointer, width int, ranks []uint32, offset uint64) {
+func expandBlockPortable(data unsafe.Pointer, width int, ranks []uint32, offset uint64) {
 	n := len(ranks)
 	levels := uint(bits.TrailingZeros(uint(n)))
 	if levels%2 == 1 {
-		swapRamp(data, width, 0, n/2, n/2, uint64(ranks[n/2])-offset-1, levels-1)
+		swapRampPortable(data, width, 0, n/2, n/2, uint64(ranks[n/2])-offset-1, levels-1)
 		levels--
 	}
 	for ; levels > 0; levels -= 2 {
 		shift := levels - 2
 		for s := 0; s < n; s += 4 << shift {
-			expandQuad(data, width, s, 1<<shift, ramps(ranks, s, 1<<shift, offset), shift)
+			expandQuadPortable(data, width, s, 1<<shift, ramps(ranks, s, 1<<shift, offset), shift)
 		}
 	}
 }

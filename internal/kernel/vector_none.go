@@ -1,0 +1,39 @@
+//go:build !amd64 || purego
+
+package kernel
+
+import "unsafe"
+
+// Without vector instructions there is one implementation.
+const active = portable
+
+func swapRowBest(a, b unsafe.Pointer, width int, m uint64) { swapRow(a, b, width, m) }
+func copyRowBest(a, b unsafe.Pointer, width int, m uint64) { copyRow(a, b, width, m) }
+
+func swapRamp(data unsafe.Pointer, width, lo, hi, count int, c uint64, shift uint) {
+	swapRampPortable(data, width, lo, hi, count, c, shift)
+}
+
+func compactQuad(data unsafe.Pointer, width, lo, count int, c [3]uint64, shift uint) {
+	compactQuadPortable(data, width, lo, count, c, shift)
+}
+
+func expandQuad(data unsafe.Pointer, width, lo, count int, c [3]uint64, shift uint) {
+	expandQuadPortable(data, width, lo, count, c, shift)
+}
+
+func compactBlock(data unsafe.Pointer, width int, ranks []uint32, offset uint64) {
+	compactBlockPortable(data, width, ranks, offset)
+}
+
+func expandBlock(data unsafe.Pointer, width int, ranks []uint32, offset uint64) {
+	expandBlockPortable(data, width, ranks, offset)
+}
+
+func compactColumns(data unsafe.Pointer, width int, ranks []uint32, offset uint64, shift uint, from, count int) {
+	compactColumnsPortable(data, width, ranks, offset, shift, from, count)
+}
+
+func expandColumns(data unsafe.Pointer, width int, ranks []uint32, offset uint64, shift uint, from, count int) {
+	expandColumnsPortable(data, width, ranks, offset, shift, from, count)
+}
