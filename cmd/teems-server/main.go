@@ -143,7 +143,7 @@ func member(ctx context.Context, f *deployment.Folder, platform *simulated.Issue
 	}
 	var dialer net.Dialer
 	n, err := node.New(node.Config{
-		Manifest: f.Manifest, Genesis: f.First, Self: f.Self, Secret: secret,
+		Manifest: f.Manifest, Genesis: f.Named, Self: f.Self, Secret: secret,
 		Joined:    func(s *node.Secret) error { return f.Seal(platform, rand.Reader, s) },
 		Issuer:    platform,
 		Verifiers: simulated.Verifiers(),

@@ -31,7 +31,7 @@ type Config struct {
 	Self      int      // this server's index in the manifest
 	Cluster   [32]byte // hash of the cluster's public key
 	Manifest  [32]byte // hash of the manifest in force
-	Genesis   [32]byte // hash of the first manifest, which head_0 is made from
+	Genesis   [32]byte // hash of the first manifest that names the cluster's key; head_0 is made from it
 	Era       uint32
 	Simulated int      // clients that exist at genesis, for simulations
 	Boot      [16]byte // drawn at each boot; it is also the salt of this server's sessions

@@ -52,7 +52,7 @@ type Secret struct {
 // Config is what a node is made of. Fields that may be zero say so.
 type Config struct {
 	Manifest *manifest.Signed // in force; verified by the caller; names the cluster key
-	Genesis  [32]byte         // hash of manifest 1
+	Genesis  [32]byte         // hash of the first manifest that names the cluster's key
 	Self     int              // this server's index in the manifest
 	Secret   *Secret          // nil: get it from the other servers
 	// Joined is called with a secret that came from another server, before it

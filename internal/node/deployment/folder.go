@@ -55,6 +55,7 @@ type Folder struct {
 	Path     string
 	Manifest *manifest.Signed // in force
 	First    [32]byte         // hash of manifest 1
+	Named    [32]byte         // hash of the first manifest that names the cluster's key; zero if none does
 	Self     int              // this server's index
 }
 
@@ -106,6 +107,9 @@ func (f *Folder) verify() ([32]byte, error) {
 			return first, wrong("%s: %w", name, err)
 		}
 		before = m
+		if f.Named == ([32]byte{}) && m.Manifest.HasCluster() {
+			f.Named = m.Hash()
+		}
 	}
 	return first, nil
 }
