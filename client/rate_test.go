@@ -1,0 +1,114 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/teems-go/teems/internal/cell"
+	"github.com/teems-go/teems/internal/manifest"
+)
+
+// TestConstantRate: what a client sends, by size, order and number, is the same
+// for a program that does nothing and for one that sends, asks for tokens,
+// cancels, and has an inbox that fails, through epochs that take, refuse or
+// lose its messages, and a lost connection.
+func TestConstantRate(t *testing.T) {
+	idle := trace(t, false)
+	busy := trace(t, true)
+	if !reflect.DeepEqual(idle, busy) {
+		t.Errorf("idle %v\nbusy %v", idle, busy)
+	}
+	if n := len(idle[1]); n < 20 {
+		t.Errorf("only %d writes", n)
+	}
+}
+
+// failing fails twice for every delivery.
+type failing struct {
+	MemoryInbox
+	n int
+}
+
+func (b *failing) Put(d Delivery) error {
+	if b.n++; b.n%3 != 0 {
+		return errors.New("disk full")
+	}
+	return b.MemoryInbox.Put(d)
+}
+
+func trace(t *testing.T, busy bool) [3][]string {
+	m := testManifest(t, func(p *manifest.Parameters) { p.IDChannel.Out, p.TokenChannel.Out = 2, 2 })
+	f := newFake(t, m)
+	c := f.start(func(cfg *Config) {
+		if busy {
+			cfg.Inbox = &failing{MemoryInbox: *NewMemoryInbox()}
+		}
+	})
+	token := &Token{grant{cell.Token{Kind: cell.KindToken, Channel: cell.ChannelToken, Sender: self, E1: 3, E2: 9}, m.fingerprint()}}
+	var seen [3][]string
+	see := func(x *fakeCell) {
+		seen[x.role] = append(seen[x.role], fmt.Sprint(x.epoch, x.sequence, len(x.plain)))
+	}
+	real := 0
+	for epoch := uint64(1); epoch <= 20; epoch++ {
+		if busy {
+			for i := range 5 {
+				c.Queue(Outgoing{To: m.Address(uint32(i)), Body: []byte(strings.Repeat("x", i*10))})
+			}
+			s, err := c.Queue(Outgoing{Token: token, Body: []byte("token")})
+			if err == nil && epoch%3 == 0 {
+				s.Cancel()
+			}
+			go c.RequestToken(within(t), TokenRequest{For: m.Address(1), Epochs: 2})
+			go c.RequestPass(within(t), PassRequest{For: m.Address(2)})
+		}
+		up, down := f.ask(1, epoch), f.ask(2, epoch)
+		see(up)
+		see(down)
+		for _, text := range f.messages(up) {
+			if text != "" {
+				real++
+			}
+		}
+		if epoch == 8 {
+			f.cut(1)
+			f.cut(2)
+			see(f.ask(1, epoch))
+			see(f.ask(2, epoch))
+		}
+		var status []uint8
+		for i := range m.g.Outs() {
+			status = append(status, uint8(1+(int(epoch)+i)%5))
+		}
+		switch epoch % 4 {
+		case 0:
+			f.result(epoch, nil, 0)
+		case 1:
+			f.result(epoch, nil, cell.FlagVoid)
+		default:
+			f.result(epoch, up, 0, status...)
+		}
+		f.deliver(epoch, func(d cell.Delivery) {
+			for i := range m.g.Ins() {
+				if busy {
+					f.put(d, i, 1, "hello")
+				}
+			}
+		})
+	}
+	if busy == (real == 0) {
+		t.Errorf("busy %v, %d real messages", busy, real)
+	}
+	c.Close()
+	for role := range seen {
+		seen[role] = append(seen[role], fmt.Sprint(f.sizes[role]))
+	}
+	if sizes := slices.Compact(slices.Clone(f.sizes[1])); len(sizes) != 4 { // attach, cells, attach, cells
+		t.Errorf("writes of other sizes: %v", f.sizes[1])
+	}
+	return seen
+}
