@@ -96,16 +96,11 @@ func (o *Options) check() error {
 
 // servers are the servers of the manifest, without addresses.
 func (o *Options) servers() ([]manifest.Server, error) {
-	all := make([]manifest.Server, o.Servers)
+	all := make([]manifest.Server, max(o.Servers, 0))
 	if o.Layout != "" {
-		parts := strings.Split(o.Layout, ",")
-		all = make([]manifest.Server, len(parts))
-		for i, part := range parts {
-			roles, err := rolesOf(strings.TrimSpace(part))
-			if err != nil {
-				return nil, err
-			}
-			all[i].Roles = roles
+		var err error
+		if all, err = Layout(o.Layout); err != nil {
+			return nil, err
 		}
 	}
 	if len(all) < 1 {
@@ -116,6 +111,20 @@ func (o *Options) servers() ([]manifest.Server, error) {
 	}
 	for i := range all {
 		all[i].Threads = max(o.Threads, 1)
+	}
+	return all, nil
+}
+
+// Layout reads the roles of each server, such as "i,i,r,r,s" or "irs,irs".
+func Layout(text string) ([]manifest.Server, error) {
+	parts := strings.Split(text, ",")
+	all := make([]manifest.Server, len(parts))
+	for i, part := range parts {
+		roles, err := rolesOf(strings.TrimSpace(part))
+		if err != nil {
+			return nil, err
+		}
+		all[i].Roles = roles
 	}
 	return all, nil
 }
