@@ -27,6 +27,18 @@ func (a Address) String() string {
 	return cell.Address{Cluster: a.Cluster, ID: a.ID}.String()
 }
 
+// MarshalText implements encoding.TextMarshaler, with the text of String.
+func (a Address) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (a *Address) UnmarshalText(text []byte) error {
+	read, err := ParseAddress(string(text))
+	if err == nil {
+		*a = read
+	}
+	return err
+}
+
 // grant is what tokens and passes have in common.
 type grant struct {
 	t       cell.Token
