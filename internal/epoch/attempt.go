@@ -163,7 +163,7 @@ func (s *Server) openNext(epoch uint64) {
 	for _, t := range []*session.Table{s.up, s.down} {
 		if t != nil && t.Open() == epoch {
 			s.taken[t] = t.Take()
-			s.announce(t, t.All(nil))
+			s.announce(t, t.All())
 		}
 	}
 }
@@ -285,34 +285,62 @@ func (s *Server) readControls(dir *token.Directory, roster Roster) error {
 	for _, h := range s.history {
 		epochs, heads = append(epochs, h.epoch), append(heads, h.head)
 	}
-	var clients []uint32
-	var controls []byte
 	row := 0
 	for v, n := range o.users {
 		if int(s.storageTable[v]) != s.d {
 			continue
 		}
+		run := controls{first: row}
 		for u := range n {
 			c := uint32(u*len(o.users) + v)
 			acked := s.acked[v][u]
 			if taken != nil && c < roster.Limit && bit(roster.Storage, c) && taken.Present[slot(c)] {
 				control := taken.Cell(slot(c), g.ControlBytes())
-				clients = append(clients, c)
-				controls = append(controls, control...)
 				acked = later(acked, store.Acknowledged(control, epochs, heads))
+				run.add(c, taken, slot(c))
+			} else if err := s.answer(dir, &run, row+1); err != nil {
+				return err
 			}
 			binary.LittleEndian.PutUint64(o.acked[8*row:], acked)
 			row++
 		}
+		if err := s.answer(dir, &run, row); err != nil {
+			return err
+		}
 	}
-	made := make([]byte, len(clients)*width)
-	if err := s.store.Answer(t.epoch, dir, o.slots, clients, controls, made); err != nil {
-		return err
+	return nil
+}
+
+// controls is a run of clients, one behind the other in their shard, who all
+// sent a control cell.
+type controls struct {
+	clients []uint32
+	taken   *session.Taken
+	slot    int // of the first client
+	first   int // the first client's mailbox
+}
+
+func (r *controls) add(client uint32, taken *session.Taken, slot int) {
+	if len(r.clients) == 0 {
+		r.taken, r.slot = taken, slot
 	}
-	for i, c := range clients {
-		at, _ := place(o.users, s.storageTable, s.d, c)
-		copy(o.answers[at*width:(at+1)*width], made[i*width:])
+	r.clients = append(r.clients, client)
+}
+
+// answer answers the requests of a run, if there is one, and starts the next run
+// at a mailbox.
+func (s *Server) answer(dir *token.Directory, r *controls, next int) error {
+	g, t := s.cfg.Geometry, s.attempt
+	n := len(r.clients)
+	if n > 0 {
+		cells := r.taken.Cells[r.slot*g.ControlBytes() : (r.slot+n)*g.ControlBytes()]
+		width := g.Requests() * cell.AnswerBytes
+		answers := t.out.answers[r.first*width : (r.first+n)*width]
+		if err := s.store.Answer(t.epoch, dir, t.out.slots, r.clients, cells, answers); err != nil {
+			return err
+		}
 	}
+	r.clients, r.first = r.clients[:0], next
 	return nil
 }
 

@@ -48,16 +48,16 @@ func (s *Server) Attach(id uint64, client uint32, role uint8, salt [16]byte) {
 		key = k.ClientKey(client, m.keyHash, m.generation)
 	}
 	x := t.Attach(id, client, k.Session(key, cell.Up, role, salt, s.cfg.Boot), k.Session(key, cell.Down, role, salt, s.cfg.Boot))
+	s.sessions[id] = x
 	s.ready.Attached = append(s.ready.Attached, Attached{Session: id, Generation: m.generation})
 	s.welcome[t] = append(s.welcome[t], x)
 }
 
 // Detach removes a session.
 func (s *Server) Detach(id uint64) {
-	for _, t := range []*session.Table{s.up, s.down} {
-		if t != nil {
-			t.Detach(id)
-		}
+	if x := s.sessions[id]; x != nil {
+		x.Table.Detach(x)
+		delete(s.sessions, id)
 	}
 }
 
@@ -66,20 +66,21 @@ func (s *Server) Cells(batch []session.Cell) {
 	if s.stopped != nil {
 		return
 	}
-	var up, down []session.Cell
-	for _, c := range batch {
-		switch {
-		case s.up != nil && s.up.Has(c.Session):
-			up = append(up, c)
-		case s.down != nil && s.down.Has(c.Session):
-			down = append(down, c)
-		default:
+	var up, down []session.Arrived
+	for i := range batch {
+		c := &batch[i]
+		switch x := s.sessions[c.Session]; {
+		case x == nil:
 			s.ready.Refused = append(s.ready.Refused, Refused{c.Session, session.NotAttached, c.Epoch})
+		case x.Table == s.up:
+			up = append(up, session.Arrived{From: x, Cell: c})
+		default:
+			down = append(down, session.Arrived{From: x, Cell: c})
 		}
 	}
+	s.welcomeAll()
 	if len(up) > 0 {
 		s.took(s.up.Cells(up))
-		s.welcomeAll()
 	}
 	if len(down) > 0 {
 		s.took(s.down.Cells(down))
@@ -107,10 +108,10 @@ func (s *Server) backlog(o *outcome, x *session.Session) {
 		return
 	}
 	to := []*session.Session{x}
-	if s.up != nil && s.up.Has(x.ID) && o.epoch > s.through[v][u] {
+	if x.Table == s.up && o.epoch > s.through[v][u] {
 		s.jobs = append(s.jobs, s.results(o, to))
 	}
-	if s.down != nil && s.down.Has(x.ID) && o.epoch > s.acked[v][u] {
+	if x.Table == s.down && o.epoch > s.acked[v][u] {
 		s.jobs = append(s.jobs, s.deliveries(o, to))
 	}
 }
@@ -119,10 +120,10 @@ func (s *Server) backlog(o *outcome, x *session.Session) {
 // delivery whether it holds a message or not.
 func (s *Server) deliver(o *outcome) {
 	if s.up != nil {
-		s.jobs = append(s.jobs, s.results(o, s.up.Active(nil)))
+		s.jobs = append(s.jobs, s.results(o, s.up.Active()))
 	}
 	if s.down != nil {
-		s.jobs = append(s.jobs, s.deliveries(o, s.down.Active(nil)))
+		s.jobs = append(s.jobs, s.deliveries(o, s.down.Active()))
 	}
 }
 

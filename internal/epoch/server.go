@@ -54,12 +54,13 @@ type Server struct {
 	i, r, d        int // role indexes, -1 without the role
 	workers        *oblivious.Workers
 
-	commit *commit.Machine
-	ingest *ingest.Machine
-	route  *route.Machine
-	store  *store.Machine
-	up     *session.Table // submissions and results; nil without the role
-	down   *session.Table // control cells and deliveries; nil without the role
+	commit   *commit.Machine
+	ingest   *ingest.Machine
+	route    *route.Machine
+	store    *store.Machine
+	up       *session.Table              // submissions and results; nil without the role
+	down     *session.Table              // control cells and deliveries; nil without the role
+	sessions map[uint64]*session.Session // of both tables
 
 	state           // durable, as of the newest final epoch
 	peers    []peer // by server
@@ -105,6 +106,7 @@ func New(cfg Config) (*Server, error) {
 		storageTable:   g.StorageTable(),
 		workers:        oblivious.NewWorkers(max(1, cfg.Workers)),
 		peers:          make([]peer, g.Servers()),
+		sessions:       map[uint64]*session.Session{},
 		prepared:       map[uint16]*outcome{},
 		taken:          map[*session.Table]*session.Taken{},
 		welcome:        map[*session.Table][]*session.Session{},

@@ -343,8 +343,11 @@ func (s *Server) dropOldKeys(o *outcome) {
 			continue
 		}
 		for _, t := range []*session.Table{s.up, s.down} {
-			if t != nil {
-				t.Drop(c.id)
+			if t == nil {
+				continue
+			}
+			for _, x := range t.Of(c.id) {
+				s.Detach(x.ID)
 			}
 		}
 	}

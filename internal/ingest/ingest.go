@@ -45,6 +45,8 @@ type Submissions struct {
 type Machine struct {
 	g       *geometry.Geometry
 	index   int // role index i
+	nid     int // k_out of the ID channel
+	ntok    int // k_out of the token channel
 	workers *oblivious.Workers
 	checker *token.Checker
 	sender  *survive.Sender
@@ -88,7 +90,7 @@ func New(g *geometry.Geometry, i int, keys Keys, era uint32, w *oblivious.Worker
 	rules := token.Rules{Open: p.ID.Open, Slots: uint16(p.Token.In), Lmax: uint64(p.TokenEpochs), Hmax: uint64(p.HorizonEpochs)}
 	pattern := g.Pattern()
 	return &Machine{
-		g: g, index: i, workers: w,
+		g: g, index: i, nid: p.ID.Out, ntok: p.Token.Out, workers: w,
 		checker: token.NewChecker(rules, []token.Key{{Era: era, MAC: keys}}),
 		sender:  survive.NewSender(w, keys),
 		shards:  choice.NewDivider(uint32(g.VirtualShards())),
@@ -144,8 +146,7 @@ func (m *Machine) read(subs Submissions) {
 
 // judge lets package token decide which cells are real, and of what class.
 func (m *Machine) judge(epoch uint64, clients []uint32) error {
-	p := m.g.Params()
-	outs, nid, ntok := m.g.Outs(), p.ID.Out, p.Token.Out
+	outs, nid, ntok := m.g.Outs(), m.nid, m.ntok
 	c := token.Cells{Data: m.heads, Submission: outs * cell.MessageHeader, Cell: cell.MessageHeader, Senders: clients}
 
 	n := len(clients) * nid
@@ -175,10 +176,10 @@ func (m *Machine) judge(epoch uint64, clients []uint32) error {
 func (m *Machine) contest(epoch uint64, a [32]byte) error {
 	m.waiting = 0
 	m.ranksSeen = make([]map[uint32]bool, len(m.g.Routers()))
-	p := m.g.Params()
-	if p.ID.Out == 0 {
+	if m.nid == 0 {
 		return nil
 	}
+	p := m.g.Params()
 	plan := survive.Plan{
 		Classes: survive.Classes{Contact: uint32(p.ID.Contact), Stranger: uint32(p.ID.Stranger)},
 		Pattern: m.pattern,
@@ -214,9 +215,8 @@ func (m *Machine) Complete() bool { return m.waiting == 0 }
 
 // Deal gives every record its destination and splits the records by router.
 func (m *Machine) Deal() error {
-	p := m.g.Params()
 	m.cells = record.Grow(m.cells, len(m.id.records.Real))
-	if p.ID.Out > 0 {
+	if m.nid > 0 {
 		if err := m.sender.Cells(m.cells); err != nil {
 			return err
 		}
@@ -230,8 +230,7 @@ func (m *Machine) Deal() error {
 // is real. Oblivious in everything but the number of records; every record
 // scans the tables of virtual shards.
 func (m *Machine) address() {
-	p := m.g.Params()
-	nid, ntok, outs := p.ID.Out, p.Token.Out, m.g.Outs()
+	nid, ntok, outs := m.nid, m.ntok, m.g.Outs()
 	none := uint32(len(m.g.Storages()))
 	n := m.attempt.Records(m.index)
 	m.labels, m.ranks = record.Grow(m.labels, n), record.Grow(m.ranks, n)
@@ -309,9 +308,8 @@ func (m *Machine) Section(c, r int) (rows record.Table, first int) {
 // Statuses writes what became of the cells of the roster's client at index i:
 // one byte a cell, for its sealed result.
 func (m *Machine) Statuses(i int, out []byte) {
-	p := m.g.Params()
-	copy(out, m.id.status[i*p.ID.Out:(i+1)*p.ID.Out])
-	copy(out[p.ID.Out:], m.tok.status[i*p.Token.Out:(i+1)*p.Token.Out])
+	copy(out, m.id.status[i*m.nid:(i+1)*m.nid])
+	copy(out[m.nid:], m.tok.status[i*m.ntok:(i+1)*m.ntok])
 }
 
 // each splits [0, n) between the workers.

@@ -15,6 +15,8 @@
 package session
 
 import (
+	"slices"
+
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/oblivious"
 )
@@ -37,22 +39,23 @@ type Config struct {
 type Session struct {
 	ID       uint64
 	Client   uint32
+	Table    *Table
 	up, down AEAD
 	sequence uint64 // highest that authenticated
+	slot     int    // the client's place
 	proved   bool   // it sent a cell that authenticated
 	at       int    // its place in Table.order
 }
 
 // Table is the sessions of one role. Its methods are for one goroutine.
 type Table struct {
-	cfg      Config
-	sessions map[uint64]*Session
-	order    []*Session // in a deterministic order, for announcements
-	active   []*Session // by slot: the session that what is addressed to a client goes to
-	open     uint64
-	pending  *Taken
-	spare    *Taken
-	lanes    []lane
+	cfg     Config
+	order   []*Session // in a deterministic order, for announcements
+	active  []*Session // by slot: the session that what is addressed to a client goes to
+	open    uint64
+	pending *Taken
+	spare   *Taken
+	lanes   []lane
 }
 
 // Taken is what clients submitted for one epoch, by slot.
@@ -87,11 +90,10 @@ type Refused struct {
 // New makes the table of a role with no sessions; epoch is the first one open.
 func New(cfg Config, epoch uint64) *Table {
 	t := &Table{
-		cfg:      cfg,
-		sessions: map[uint64]*Session{},
-		active:   make([]*Session, cfg.Slots),
-		lanes:    make([]lane, max(1, cfg.Parallel)),
-		open:     epoch,
+		cfg:    cfg,
+		active: make([]*Session, cfg.Slots),
+		lanes:  make([]lane, max(1, cfg.Parallel)),
+		open:   epoch,
 	}
 	t.pending = t.newTaken(epoch)
 	for i := range t.lanes {
@@ -117,51 +119,42 @@ func (t *Table) Submissions() int { return t.pending.Count }
 // Len is the number of attached sessions.
 func (t *Table) Len() int { return len(t.order) }
 
-// Has reports whether the session is attached to this role.
-func (t *Table) Has(id uint64) bool { return t.sessions[id] != nil }
-
-// Attach adds a session of a client with its two AEADs. A session that had the
-// same number is gone.
+// Attach adds a session of a client with its two AEADs.
 func (t *Table) Attach(id uint64, client uint32, up, down AEAD) *Session {
-	t.Detach(id)
-	s := &Session{ID: id, Client: client, up: up, down: down, at: len(t.order)}
-	t.sessions[id] = s
+	s := &Session{ID: id, Client: client, Table: t, up: up, down: down, slot: t.cfg.Slot(client), at: len(t.order)}
 	t.order = append(t.order, s)
-	if slot := t.cfg.Slot(client); t.active[slot] == nil {
-		t.active[slot] = s
+	if t.active[s.slot] == nil {
+		t.active[s.slot] = s
 	}
 	return s
 }
 
 // Detach removes a session.
-func (t *Table) Detach(id uint64) {
-	s := t.sessions[id]
-	if s == nil {
-		return
-	}
-	delete(t.sessions, id)
+func (t *Table) Detach(s *Session) {
 	last := len(t.order) - 1
 	t.order[s.at] = t.order[last]
 	t.order[s.at].at = s.at
 	t.order[last] = nil
 	t.order = t.order[:last]
-	if slot := t.cfg.Slot(s.Client); t.active[slot] == s {
-		t.active[slot] = nil
+	if t.active[s.slot] == s {
+		t.active[s.slot] = nil
 	}
 }
 
-// Drop removes every session of a client: its keys are of the past.
-func (t *Table) Drop(client uint32) {
-	for i := len(t.order) - 1; i >= 0; i-- {
-		if t.order[i].Client == client {
-			t.Detach(t.order[i].ID)
+// Of returns the sessions of a client.
+func (t *Table) Of(client uint32) (of []*Session) {
+	for _, s := range t.order {
+		if s.Client == client {
+			of = append(of, s)
 		}
 	}
+	return of
 }
 
-// Active appends to dst the sessions that deliveries and results go to: those
+// Active returns the sessions that deliveries and results go to: those
 // whose client proved itself in them, by slot.
-func (t *Table) Active(dst []*Session) []*Session {
+func (t *Table) Active() []*Session {
+	dst := make([]*Session, 0, len(t.order))
 	for _, s := range t.active {
 		if s != nil && s.proved {
 			dst = append(dst, s)
@@ -170,8 +163,8 @@ func (t *Table) Active(dst []*Session) []*Session {
 	return dst
 }
 
-// All appends to dst every attached session.
-func (t *Table) All(dst []*Session) []*Session { return append(dst, t.order...) }
+// All returns every attached session.
+func (t *Table) All() []*Session { return slices.Clone(t.order) }
 
 // Take ends submission for the open epoch and opens the next one. What it
 // returns is valid until it is given back with Return.
@@ -193,29 +186,27 @@ func (t *Table) Return(taken *Taken) {
 	t.spare = taken
 }
 
+// Arrived is a cell with the session of this table that it came from.
+type Arrived struct {
+	From *Session
+	*Cell
+}
+
 // Cells opens a batch of cells in parallel. It returns those that were refused,
 // in the order of their workers, and the sessions that proved themselves in
 // this batch for the first time. Visible: which cells authenticate.
-func (t *Table) Cells(batch []Cell) (refused []Refused, fresh []*Session) {
+func (t *Table) Cells(batch []Arrived) (refused []Refused, fresh []*Session) {
 	parts := min(len(t.lanes), max(1, len(batch)/32))
 	t.cfg.Workers.Each(parts, func(p int) {
 		l := &t.lanes[p]
 		l.refused, l.fresh, l.taken = l.refused[:0], l.fresh[:0], 0
 		for i := range batch {
-			c := &batch[i]
-			s := t.sessions[c.Session]
-			if s == nil {
-				if p == 0 {
-					l.refused = append(l.refused, Refused{c.Session, NotAttached, c.Epoch})
-				}
-				continue
-			}
+			s, c := batch[i].From, batch[i].Cell
 			// All cells of a client are one worker's.
-			slot := t.cfg.Slot(s.Client)
-			if slot%parts != p {
+			if s.slot%parts != p {
 				continue
 			}
-			if code := t.take(l, s, slot, c); code != 0 {
+			if code := t.take(l, s, c); code != 0 {
 				l.refused = append(l.refused, Refused{c.Session, code, c.Epoch})
 			}
 		}
@@ -225,7 +216,7 @@ func (t *Table) Cells(batch []Cell) (refused []Refused, fresh []*Session) {
 		t.pending.Count += l.taken
 		refused = append(refused, l.refused...)
 		for _, s := range l.fresh {
-			t.active[t.cfg.Slot(s.Client)] = s
+			t.active[s.slot] = s
 			fresh = append(fresh, s)
 		}
 	}
@@ -233,7 +224,7 @@ func (t *Table) Cells(batch []Cell) (refused []Refused, fresh []*Session) {
 }
 
 // take opens one cell into its client's place, or says why not.
-func (t *Table) take(l *lane, s *Session, slot int, c *Cell) Refusal {
+func (t *Table) take(l *lane, s *Session, c *Cell) Refusal {
 	switch {
 	case c.Type != t.cfg.Type || len(c.Sealed) != t.cfg.CellBytes+cell.TagBytes:
 		return WrongSize
@@ -247,8 +238,15 @@ func (t *Table) take(l *lane, s *Session, slot int, c *Cell) Refusal {
 	ad := cell.MakeAD(&t.cfg.Cluster, cell.Up, t.cfg.Role, c.Type, t.cfg.Server)
 	ad.SetEpoch(c.Epoch)
 	ad.SetClient(s.Client)
-	plain, err := s.up.Open(l.plain[:0], nonce[:], c.Sealed, ad[:])
-	if err != nil {
+	slot := s.slot
+	// The first cell of an epoch is opened where it stays; what does not
+	// authenticate leaves zeros there.
+	taken := t.pending.Present[slot]
+	to := l.plain[:0]
+	if !taken {
+		to = t.pending.Cell(slot, t.cfg.CellBytes)[:0]
+	}
+	if _, err := s.up.Open(to, nonce[:], c.Sealed, ad[:]); err != nil {
 		return BadTag
 	}
 	s.sequence = c.Sequence
@@ -256,10 +254,9 @@ func (t *Table) take(l *lane, s *Session, slot int, c *Cell) Refusal {
 		s.proved = true
 		l.fresh = append(l.fresh, s)
 	}
-	if t.pending.Present[slot] {
+	if taken {
 		return AlreadySubmitted
 	}
-	copy(t.pending.Cell(slot, t.cfg.CellBytes), plain)
 	t.pending.Present[slot] = true
 	t.pending.Hash[slot] = t.cfg.Hash(c.Sealed)
 	t.pending.Sequence[slot] = c.Sequence

@@ -130,7 +130,7 @@ func (m *Machine) Answer(epoch uint64, dir *token.Directory, slots *token.Slots,
 // PutCells writes the mailbox of local index u into a delivery's cells.
 func PutCells(g *geometry.Geometry, boxes record.Table, u int, delivery cell.Delivery) {
 	size := g.DeliveryCellBytes()
-	body := g.Params().CellBytes
+	body := size - geometry.DeliveryCellHeadBytes
 	for j := range g.Ins() {
 		k := u*g.Ins() + j
 		h := boxes.Head(k)

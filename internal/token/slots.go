@@ -3,6 +3,7 @@ package token
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 )
 
 // ErrEncoding reports bytes that are not an encoding of Slots.
@@ -77,6 +78,11 @@ func (s *Slots) of(c uint32) ([]uint64, error) {
 // slots u32 | shards u32, then per shard: watermarks u32 | watermark u64 each.
 func (s *Slots) Append(b []byte) []byte {
 	le := binary.LittleEndian
+	size := 8
+	for _, marks := range s.marks {
+		size += 4 + 8*len(marks)
+	}
+	b = slices.Grow(b, size)
 	b = le.AppendUint32(b, uint32(s.slots))
 	b = le.AppendUint32(b, uint32(len(s.marks)))
 	for _, marks := range s.marks {
