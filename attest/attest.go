@@ -2,9 +2,11 @@
 // things that are done with it, and what it is bound to.
 //
 // An [Issuer] runs inside a TEE and makes [Evidence] over 64 bytes of
-// [ReportData]. A [Verifier] says whether evidence is genuine: signatures and
-// certificate chain, nothing else. A [Policy] says whether what genuine
-// evidence claims is acceptable: the TEE, its measurement, debug mode off.
+// [ReportData]. A [Verifier] says whether evidence is genuine: signatures,
+// certificate chain, revocation lists and what the vendor says of the
+// platform. A [Policy] says whether what genuine evidence claims is
+// acceptable: measurement, signer, platform, TCB, debug mode off, and what
+// each vendor's TEE must have.
 // [Appraise] does both and compares the report data; callers that open
 // connections use that.
 //
@@ -45,6 +47,8 @@ var (
 	ErrPolicy      = errors.New("attest: refused by the policy")
 	ErrBinding     = errors.New("attest: evidence is bound to something else")
 	ErrIssue       = errors.New("attest: the TEE made no evidence")
+	ErrNoSealing   = errors.New("attest: the TEE has no sealing key")
+	ErrNoClock     = errors.New("attest: no time was given")
 )
 
 // ReportData is what a TEE signs together with its measurement.
@@ -137,7 +141,7 @@ type Issuer interface {
 // Sealer gives the key under which a TEE seals what it keeps on disk.
 type Sealer interface {
 	// SealingKey returns a key that only code with the same measurement, on
-	// the same machine, can get.
+	// the same machine, can get; ErrNoSealing if the TEE has none.
 	SealingKey() ([32]byte, error)
 }
 
@@ -147,20 +151,11 @@ type Platform interface {
 	Sealer
 }
 
-// Claims is what genuine evidence says. It is worth nothing before a policy
-// has been asked about it.
-type Claims struct {
-	TEE         string
-	Measurement Measurement
-	ReportData  ReportData
-	Debug       bool // the TEE lets its host look inside
-	Simulated   bool // there is no TEE
-}
-
-// Verifier checks that evidence is genuine: signatures and chain only, as
-// they stand at the time now. Implementations may be called from several
+// Verifier checks that evidence is genuine: signatures, chain, revocation and
+// the vendor's word on the platform, as they stand at the time now, from what
+// the evidence brings along. Implementations may be called from several
 // goroutines at once, never panic, whatever the evidence, and open no
-// connection.
+// connection. Those of real TEEs refuse a zero time: ErrNoClock.
 type Verifier interface {
 	Verify(e Evidence, now time.Time) (Claims, error)
 }
@@ -192,10 +187,14 @@ func (v Verifiers) Verify(e Evidence, now time.Time) (Claims, error) {
 }
 
 // Appraise verifies the evidence, asks the policy, and compares the report
-// data with want. It returns the claims only when all three agree.
+// data with want. It returns the claims only when all three agree. A policy
+// for recorded evidence is an error here.
 func Appraise(v Verifiers, p Policy, e Evidence, want ReportData, now time.Time) (Claims, error) {
 	if err := p.Validate(); err != nil {
 		return Claims{}, err
+	}
+	if p.Recorded != nil {
+		return Claims{}, fmt.Errorf("%w: it makes exceptions for recorded evidence, so no connection may rest on it", ErrPolicy)
 	}
 	c, err := v.Verify(e, now)
 	if err != nil {

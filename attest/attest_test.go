@@ -84,67 +84,6 @@ func FuzzParseEvidence(f *testing.F) {
 
 func measurement(b byte, n int) attest.Measurement { return bytes.Repeat([]byte{b}, n) }
 
-func TestPolicyValidate(t *testing.T) {
-	list := func(m ...attest.Measurement) []attest.Measurement { return m }
-	type measurements = map[string][]attest.Measurement
-	for name, x := range map[string]struct {
-		policy attest.Policy
-		kind   error
-	}{
-		"empty":                     {attest.Policy{}, attest.ErrEmptyPolicy},
-		"empty but for the flag":    {attest.Policy{AllowSimulatedTEEThatProtectsNothing: true}, attest.ErrEmptyPolicy},
-		"TEE without measurement":   {attest.Policy{Measurements: measurements{"tdx": nil}}, attest.ErrEmptyPolicy},
-		"short measurement":         {attest.Policy{Measurements: measurements{"tdx": list(measurement(1, 31))}}, attest.ErrPolicy},
-		"empty measurement":         {attest.Policy{Measurements: measurements{"tdx": list(nil)}}, attest.ErrPolicy},
-		"long measurement":          {attest.Policy{Measurements: measurements{"tdx": list(measurement(1, 65))}}, attest.ErrPolicy},
-		"twice":                     {attest.Policy{Measurements: measurements{"tdx": list(measurement(1, 48), measurement(1, 48))}}, attest.ErrPolicy},
-		"no TEE name":               {attest.Policy{Measurements: measurements{"": list(measurement(1, 48))}}, attest.ErrPolicy},
-		"simulated, not allowed":    {attest.Policy{Measurements: measurements{"simulated": list(measurement(1, 32))}}, attest.ErrPolicy},
-		"allowed, not listed":       {attest.Policy{Measurements: measurements{"tdx": list(measurement(1, 48))}, AllowSimulatedTEEThatProtectsNothing: true}, attest.ErrPolicy},
-		"good":                      {attest.Policy{Measurements: measurements{"tdx": list(measurement(1, 48), measurement(2, 48)), "sgx": list(measurement(1, 32))}}, nil},
-		"good, simulated":           {simulated.Policy([32]byte{1}), nil},
-		"good, simulated and a TEE": {attest.Policy{Measurements: measurements{"tdx": list(measurement(1, 48)), "simulated": list(measurement(1, 32))}, AllowSimulatedTEEThatProtectsNothing: true}, nil},
-	} {
-		if err := x.policy.Validate(); !errors.Is(err, x.kind) {
-			t.Errorf("%s: %v", name, err)
-		}
-		if x.kind != nil {
-			if err := x.policy.Check(attest.Claims{TEE: "tdx", Measurement: measurement(1, 48)}); !errors.Is(err, x.kind) {
-				t.Errorf("%s: claims are checked against it: %v", name, err)
-			}
-		}
-	}
-}
-
-func TestPolicyCheck(t *testing.T) {
-	production := attest.Policy{Measurements: map[string][]attest.Measurement{"tdx": {measurement(1, 48), measurement(2, 48)}}}
-	development := simulated.Policy([32]byte(measurement(1, 32)))
-	for name, x := range map[string]struct {
-		policy attest.Policy
-		claims attest.Claims
-		ok     bool
-	}{
-		"good":                    {production, attest.Claims{TEE: "tdx", Measurement: measurement(2, 48)}, true},
-		"wrong measurement":       {production, attest.Claims{TEE: "tdx", Measurement: measurement(3, 48)}, false},
-		"prefix of a measurement": {production, attest.Claims{TEE: "tdx", Measurement: measurement(1, 32)}, false},
-		"no measurement":          {production, attest.Claims{TEE: "tdx"}, false},
-		"another TEE":             {production, attest.Claims{TEE: "snp", Measurement: measurement(1, 48)}, false},
-		"debug":                   {production, attest.Claims{TEE: "tdx", Measurement: measurement(1, 48), Debug: true}, false},
-		"simulated":               {production, attest.Claims{TEE: "simulated", Measurement: measurement(1, 48), Simulated: true}, false},
-		"simulated in disguise":   {production, attest.Claims{TEE: "tdx", Measurement: measurement(1, 48), Simulated: true}, false},
-		"disguised the other way": {development, attest.Claims{TEE: "simulated", Measurement: measurement(1, 32)}, false},
-		"simulated, allowed":      {development, attest.Claims{TEE: "simulated", Measurement: measurement(1, 32), Simulated: true}, true},
-		"simulated, debug":        {development, attest.Claims{TEE: "simulated", Measurement: measurement(1, 32), Simulated: true, Debug: true}, false},
-	} {
-		if err := x.policy.Check(x.claims); (err == nil) != x.ok || !x.ok && !errors.Is(err, attest.ErrPolicy) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if !development.OnlySimulated() || production.OnlySimulated() || (attest.Policy{}).OnlySimulated() {
-		t.Error("OnlySimulated is wrong")
-	}
-}
-
 // liar verifies everything as evidence of another TEE.
 type liar struct{}
 

@@ -216,7 +216,10 @@ func TestRefused(t *testing.T) {
 	issuer := func(i attest.Issuer) func(*Config) { return func(c *Config) { c.Identity.Issuer = i } }
 	attested := func(c *Config) { c.RequirePeer = Attested }
 	realOnly := *w.second
-	realOnly.Manifest.TEEs = manifest.TEEPolicy{Measurements: map[string][]attest.Measurement{"snp": {make([]byte, 48)}}}
+	realOnly.Manifest.TEEs = manifest.TEEPolicy{
+		Measurements: map[string][]attest.Measurement{"snp": {make([]byte, 48)}},
+		SNP:          &attest.SNPRules{Signers: []string{attest.None}, Platforms: []string{attest.Any}, MinTCB: attest.AMDTCB{SNP: 1}},
+	}
 	realTEEs := func(c *Config) {
 		c.Manifest = &realOnly
 		c.Verifiers = attest.Verifiers{"snp": simulated.NewVerifier(), attest.SimulatedTEE: simulated.NewVerifier()}

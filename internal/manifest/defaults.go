@@ -65,12 +65,15 @@ func LocalServers(n int, host string, port, threads int) []Server {
 
 // NewDefault makes manifest 1 of a deployment, unsigned and valid.
 func NewDefault(o Options) (*Signed, error) {
+	if o.Policy.Recorded != nil {
+		return nil, invalid("tees: a policy that makes exceptions for recorded evidence is not one for servers")
+	}
 	m := Manifest{
 		Format:           Format,
 		Sequence:         1,
 		Operators:        Operators{Threshold: o.Threshold},
 		Parameters:       o.Parameters,
-		TEEs:             TEEPolicy(o.Policy),
+		TEEs:             teePolicy(o.Policy),
 		SimulatedClients: o.SimulatedClients,
 	}
 	if m.Operators.Threshold == 0 {

@@ -156,10 +156,26 @@ type TokenChannel struct {
 	In  int `json:"in"`
 }
 
-// TEEPolicy says which code may run in which TEE; see [attest.Policy].
+// TEEPolicy says which code may run in which TEE; see [attest.Policy]. Each
+// real TEE that has measurements has its rules as well. There is no field for
+// the exceptions that a policy may make for recorded evidence.
 type TEEPolicy struct {
 	Measurements                         map[string][]attest.Measurement `json:"measurements"`
 	AllowSimulatedTEEThatProtectsNothing bool                            `json:"allow_simulated_tee_that_protects_nothing"`
+	SGX                                  *attest.SGXRules                `json:"sgx,omitempty"`
+	TDX                                  *attest.TDXRules                `json:"tdx,omitempty"`
+	SNP                                  *attest.SNPRules                `json:"snp,omitempty"`
+}
+
+// teePolicy takes over what a manifest can say of a policy.
+func teePolicy(p attest.Policy) TEEPolicy {
+	return TEEPolicy{
+		Measurements:                         p.Measurements,
+		AllowSimulatedTEEThatProtectsNothing: p.AllowSimulatedTEEThatProtectsNothing,
+		SGX:                                  p.SGX,
+		TDX:                                  p.TDX,
+		SNP:                                  p.SNP,
+	}
 }
 
 // SimulatedClients exist from the genesis on, with keys derived from a seed
@@ -175,6 +191,9 @@ func (m *Manifest) Policy() attest.Policy {
 	return attest.Policy{
 		Measurements:                         m.TEEs.Measurements,
 		AllowSimulatedTEEThatProtectsNothing: m.TEEs.AllowSimulatedTEEThatProtectsNothing,
+		SGX:                                  m.TEEs.SGX,
+		TDX:                                  m.TEEs.TDX,
+		SNP:                                  m.TEEs.SNP,
 	}
 }
 

@@ -275,7 +275,10 @@ func TestSuccessor(t *testing.T) {
 	}
 	fork := successor(t, made(t, func() Options { o := options(); o.Parameters.Capacity++; return o }(), 1, 2), nil, 1, 2)
 	withClients := &SimulatedClients{Count: 1, Seed: make([]byte, SeedBytes)}
-	real := TEEPolicy{Measurements: map[string][]attest.Measurement{"tdx": {make([]byte, 48)}}}
+	real := TEEPolicy{
+		Measurements: map[string][]attest.Measurement{"tdx": {make([]byte, 48)}},
+		TDX:          &attest.TDXRules{IntelRules: attest.IntelRules{Platforms: []string{attest.Any}, TCBStatuses: []attest.TCBStatus{attest.UpToDate}, MinTCBEvaluation: 17, MinTCBDate: "2024-03-13"}},
+	}
 	for name, x := range map[string]struct {
 		s, previous *Signed
 		kind        error

@@ -98,6 +98,10 @@ var required = map[string][]string{
 	"id_channel":        {"out", "contacts", "strangers", "priority"},
 	"token_channel":     {"out", "in"},
 	"tees":              {"measurements", "allow_simulated_tee_that_protects_nothing"},
+	"sgx":               {"signers", "product", "min_svn", "platforms", "tcb_statuses", "min_tcb_evaluation", "min_tcb_date"},
+	"tdx":               {"platforms", "tcb_statuses", "min_tcb_evaluation", "min_tcb_date"},
+	"snp":               {"signers", "platforms", "min_svn", "min_tcb", "allow_smt"},
+	"min_tcb":           {"fmc", "boot_loader", "tee", "snp", "microcode"},
 	"simulated_clients": {"count", "seed"},
 	"signatures":        {"key", "signature"},
 }

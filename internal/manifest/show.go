@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+
+	"github.com/teems-go/teems/attest"
 )
 
 // Show describes the manifest in words, for people.
@@ -61,9 +63,39 @@ func (m *Manifest) showTEEs(line func(string, ...any)) {
 			line("  %s  %v", tee, x)
 		}
 	}
+	showRules(p, line)
 	if c := m.SimulatedClients; c != nil {
 		line("Simulated clients: %d, with keys that anyone can derive from this manifest", c.Count)
 	}
+}
+
+// showRules describes what evidence must satisfy besides its measurement.
+func showRules(p attest.Policy, line func(string, ...any)) {
+	intel := func(tee string, r attest.IntelRules) {
+		line("  %s  platforms %s; TCB status %v; TCB evaluation %d or newer, TCB level of %s or newer", tee, short(r.Platforms), r.TCBStatuses, r.MinTCBEvaluation, r.MinTCBDate)
+	}
+	if r := p.SGX; r != nil {
+		line("  sgx  signers %s; product %d, version %d or newer", short(r.Signers), r.Product, r.MinSVN)
+		intel(attest.SGX, r.IntelRules)
+	}
+	if r := p.TDX; r != nil {
+		intel(attest.TDX, r.IntelRules)
+	}
+	if r := p.SNP; r != nil {
+		line("  snp  ciphertext hiding; signers %s; platforms %s; version %d or newer, firmware %+v or newer, SMT allowed: %v", short(r.Signers), short(r.Platforms), r.MinSVN, r.MinTCB, r.AllowSMT)
+	}
+}
+
+// short writes a list of values, each cut to its first digits.
+func short(list []string) string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = s
+		if len(s) > 16 {
+			out[i] = s[:16] + "..."
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 func (m *Manifest) showParameters(line func(string, ...any)) {
