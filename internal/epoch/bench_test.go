@@ -92,15 +92,18 @@ func newCluster(tb testing.TB, channel string, n, m, workers int) *cluster {
 			}
 		}
 	}
-	for id := range uint32(n) {
-		key := keys.SimulatedClientKey([32]byte{3}, id)
-		var up [2]session.AEAD
-		for r, at := range c.at(id) {
-			role := uint8(r + 1)
-			c.servers[at].Attach(uint64(id)<<2|uint64(role), id, role, [16]byte{})
-			up[r] = keys.Session(key, cell.Up, role, [16]byte{}, boot(at))
+	// Server by server, as each is a process of its own.
+	c.up = make([][2]session.AEAD, n)
+	for i, s := range c.servers {
+		for id := range uint32(n) {
+			for r, at := range c.at(id) {
+				if role := uint8(r + 1); at == i {
+					s.Attach(uint64(id)<<2|uint64(role), id, role, [16]byte{})
+					key := keys.SimulatedClientKey([32]byte{3}, id)
+					c.up[id][r] = keys.Session(key, cell.Up, role, [16]byte{}, boot(at))
+				}
+			}
 		}
-		c.up = append(c.up, up)
 	}
 	c.pump()
 	for _, x := range mrand.New(mrand.NewPCG(1, 2)).Perm(n) {
