@@ -24,6 +24,9 @@ var table = []layer{
 	{"client library", module, []string{
 		"client", "teemstest",
 	}},
+	{"experiments", anything, []string{
+		"experiments", "internal/experiment", "internal/experiment/figures",
+	}},
 	{"commands", anything, []string{
 		"internal/load", "internal/deploy", "cmd/teems-server", "cmd/teems-gateway", "cmd/teems",
 	}},
