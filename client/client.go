@@ -142,7 +142,7 @@ func (c *Client) wait(ctx context.Context, f func() (bool, error)) error {
 // refusals is how often in a row a server must say that it does not know this
 // client before that is believed: one that registered just now is not known
 // everywhere at once.
-const refusals = 8
+const refusals = 7
 
 // Ready waits until both of the client's servers know it. Errors:
 // ErrNotRegistered, ErrKeyReplaced, ErrClosed, ErrFork, ErrRolledBack; if ctx

@@ -20,6 +20,9 @@
 // A message is sent again only after a final result says that it was not taken.
 // Where no result can come any more the error is [ErrOutcomeUnknown].
 //
+// One program at a time runs with an identity: of two, each epoch takes what one
+// of them submits, the other sends again, and either may get a delivery.
+//
 // # What an observer sees
 //
 // For every epoch that its servers announce a client sends one submission and

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -176,6 +177,10 @@ func (r *registration) attest(ctx context.Context, conn net.Conn) (*atls.Conn, e
 // unreachable says whether a handshake failed because nobody was there, not
 // because somebody gave a wrong answer.
 func unreachable(err error) bool {
+	var alert tls.AlertError
+	if errors.As(err, &alert) {
+		return false
+	}
 	var timeout interface{ Timeout() bool }
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||

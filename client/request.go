@@ -53,7 +53,6 @@ type request struct {
 	before   uint64 // what slots held
 	tried    []int  // slots that the server said were given away
 	e1, e2   uint64 // of the cell that carries it
-	flying   bool   //
 	finished bool   //
 	t        grant  // the answer
 	err      error

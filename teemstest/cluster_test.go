@@ -310,3 +310,22 @@ func TestManyClients(t *testing.T) {
 		}
 	}
 }
+
+// TestLayouts: roles on servers of their own, and the other settings.
+func TestLayouts(t *testing.T) {
+	leftovers(t)
+	for _, options := range [][]Option{
+		{Layout("i", "i", "r", "s", "s"), Period(0)},
+		{Layout("irs", "rs"), OpenIDChannel(2, 3), TokenChannel(0, 0), CellBytes(64), DeliveryEpochs(8), SimulatedClients(1)},
+	} {
+		c := NewCluster(t, options...)
+		alice, bob := c.Register(t, "alice"), c.Register(t, "bob")
+		send(t, alice, client.Outgoing{To: bob.Address(), Priority: 3, Body: []byte("hello")})
+		if m := receive(t, bob); string(m.Body) != "hello" {
+			t.Errorf("received %q", m.Body)
+		}
+		if _, err := client.ParseManifest(c.ManifestFile(t), c.Manifest().Hash()); err != nil {
+			t.Error(err)
+		}
+	}
+}
