@@ -11,8 +11,8 @@ import "unsafe"
 // distance would fall into few sets of the cache.
 
 const (
-	stageBytes  = 32 << 10 // of the scratch
-	stageLevels = 9        // at most
+	stageBytes  = 16 << 10 // of the scratch
+	stageLevels = 8        // at most
 )
 
 // stage is the memory of staged columns. It is on the stack of the caller.
@@ -74,7 +74,7 @@ func columnsInPlace(data unsafe.Pointer, width int, ranks []uint32, offset uint6
 		for s := 0; s < len(ranks); s += size {
 			fill(table[:], ranks[s:s+size], offset, int(g), shift, top)
 			for x := from; x < 1<<shift; x += 1 << first {
-				run(data, width, s+x, count, int(g), expand, table[:], uint64(x), shift)
+				run(data, width, s+x, count, 1, int(g), expand, table[:], uint64(x), shift)
 			}
 		}
 		if !expand {

@@ -56,18 +56,28 @@ func swaps(n int) int { return n << n / 2 }
 // fill writes the tables of all groups of n levels from bit number shift on of
 // the block that has the ranks.
 func fill(table []uint64, ranks []uint32, offset uint64, n int, shift, top uint) {
-	h := 1 << shift
-	for s := 0; s < len(ranks); s += h << n {
-		for l := range n {
-			up := top - shift - uint(l)
-			for b := s; b < s+h<<n; b += 2 * h << l {
-				c := uint64(ranks[b+h<<l]) - offset - 1
-				for i := range 1 << l {
-					table[0] = (c - uint64(i*h)) << (up & 63)
-					table = table[1:]
-				}
-			}
+	o, h := offset+1, uint64(1)<<shift
+	up := (top - shift) & 63
+	up1, up2 := (up-1)&63, (up-2)&63
+	for len(ranks) >= 1<<(shift+uint(n)) {
+		switch n {
+		case 1:
+			table[0] = (uint64(ranks[h]) - o) << up
+		case 2:
+			r, t := ranks[:4*h], (*[4]uint64)(table)
+			c := uint64(r[2*h]) - o
+			t[0], t[1] = (uint64(r[h])-o)<<up, (uint64(r[3*h])-o)<<up
+			t[2], t[3] = c<<up1, (c-h)<<up1
+		case 3:
+			r, t := ranks[:8*h], (*[12]uint64)(table)
+			t[0], t[1] = (uint64(r[h])-o)<<up, (uint64(r[3*h])-o)<<up
+			t[2], t[3] = (uint64(r[5*h])-o)<<up, (uint64(r[7*h])-o)<<up
+			c, d := uint64(r[2*h])-o, uint64(r[6*h])-o
+			t[4], t[5], t[6], t[7] = c<<up1, (c-h)<<up1, d<<up1, (d-h)<<up1
+			c = uint64(r[4*h]) - o
+			t[8], t[9], t[10], t[11] = c<<up2, (c-h)<<up2, (c-2*h)<<up2, (c-3*h)<<up2
 		}
+		ranks, table = ranks[h<<n:], table[swaps(n):]
 	}
 }
 
@@ -84,18 +94,21 @@ func plan(levels uint) (groups [8]uint8, n int) {
 	return groups, n
 }
 
-// run does n levels, from bit number shift on, on count groups of rows at lo.
-// position is that of row lo.
-func run(data unsafe.Pointer, width, lo, count, n int, expand bool, table []uint64, position uint64, shift uint) {
+// run does n levels, from bit number shift on, on count groups of rows at lo of
+// each of the blocks, whose tables follow one another. position is that of row
+// lo in its block.
+func run(data unsafe.Pointer, width, lo, count, blocks, n int, expand bool, table []uint64, position uint64, shift uint) {
 	u := unitOf(width)
 	var p pass
-	p.width, p.inner, p.outer = u.width, count/u.rows, 1
+	p.width, p.inner, p.outer = u.width, count/u.rows, blocks
 	p.srcRow = width << shift
 	p.dstRow = p.srcRow
+	p.srcOuter = p.srcRow << n
+	p.dstOuter = p.srcOuter
+	p.tableOuter = 8 * swaps(n)
 	for l := range n {
-		at := shift + uint(l)
-		p.start[l], p.innerX[l] = position<<(u.top-at), uint64(u.rows)<<(u.top-at)
-		p.shift[l] = uint64(u.top - at)
+		s := u.top - shift - uint(l)
+		p.start[l], p.innerX[l], p.shift[l] = position<<s, uint64(u.rows)<<s, uint64(s)
 	}
 	if p.inner > 0 {
 		row := (*byte)(unsafe.Add(data, lo*width))
@@ -128,7 +141,7 @@ func quad(data unsafe.Pointer, width, lo, count int, c [3]uint64, shift uint, ex
 	u := unitOf(width)
 	table := [4]uint64{c[0] << (u.top - shift), c[1] << (u.top - shift),
 		c[2] << (u.top - shift - 1), (c[2] - 1<<shift) << (u.top - shift - 1)}
-	run(data, width, lo, count, 2, expand, table[:], 0, shift)
+	run(data, width, lo, count, 1, 2, expand, table[:], 0, shift)
 	return count / u.rows * u.rows
 }
 
@@ -158,6 +171,10 @@ func compactBlock(data unsafe.Pointer, width int, ranks []uint32, offset uint64)
 		compactBlockPortable(data, width, ranks, offset)
 		return
 	}
+	if len(ranks)*width > 2*stageBytes && len(ranks) > 8 {
+		columns(data, width, ranks, offset, 0, 0, 1, false)
+		return
+	}
 	within(data, u, width, ranks, offset, false)
 	groups, n := plan(levelsOf(len(ranks)) - low)
 	for _, g := range groups[:n] {
@@ -170,6 +187,10 @@ func expandBlock(data unsafe.Pointer, width int, ranks []uint32, offset uint64) 
 	u, low := lowest(width, len(ranks))
 	if low == 0 {
 		expandBlockPortable(data, width, ranks, offset)
+		return
+	}
+	if len(ranks)*width > 2*stageBytes && len(ranks) > 8 {
+		columns(data, width, ranks, offset, 0, 0, 1, true)
 		return
 	}
 	shift := levelsOf(len(ranks))
@@ -198,14 +219,19 @@ func lowest(width, n int) (u unit, levels uint) {
 	return u, levels
 }
 
+// batch is for how many blocks tables are made at a time.
+const batch = 16
+
 // direct does one group of levels of a whole block in place.
 func direct(data unsafe.Pointer, width int, ranks []uint32, offset uint64, n int, shift uint, expand bool) {
-	var table [12]uint64
+	var table [12 * batch]uint64
 	u := unitOf(width)
 	size := 1 << (shift + uint(n))
-	for s := 0; s < len(ranks); s += size {
-		fill(table[:], ranks[s:s+size], offset, n, shift, u.top)
-		run(data, width, s, 1<<shift, n, expand, table[:], 0, shift)
+	for s := 0; s < len(ranks); {
+		blocks := min(batch, (len(ranks)-s)/size)
+		fill(table[:], ranks[s:s+blocks*size], offset, n, shift, u.top)
+		run(data, width, s, 1<<shift, blocks, n, expand, table[:], 0, shift)
+		s += blocks * size
 	}
 }
 

@@ -56,6 +56,9 @@ func copyRow(dst, src unsafe.Pointer, width int, m uint64) {
 }
 
 func swapRampPortable(data unsafe.Pointer, width, lo, hi, count int, c uint64, shift uint) {
+	if count == 0 {
+		return // also because lo may be behind the last row
+	}
 	a, b := unsafe.Add(data, lo*width), unsafe.Add(data, hi*width)
 	switch width {
 	case 4:
@@ -87,6 +90,9 @@ func quadMasks(c *[3]uint64, i int, shift uint) (m01, m23, m02, m13 uint64) {
 }
 
 func compactQuadPortable(data unsafe.Pointer, width, lo, count int, c [3]uint64, shift uint) {
+	if count == 0 {
+		return // also because lo may be behind the last row
+	}
 	quarter := width << shift
 	p := unsafe.Add(data, lo*width)
 	for i := range count {
@@ -101,6 +107,9 @@ func compactQuadPortable(data unsafe.Pointer, width, lo, count int, c [3]uint64,
 }
 
 func expandQuadPortable(data unsafe.Pointer, width, lo, count int, c [3]uint64, shift uint) {
+	if count == 0 {
+		return // also because lo may be behind the last row
+	}
 	quarter := width << shift
 	p := unsafe.Add(data, lo*width)
 	for i := range count {

@@ -131,48 +131,79 @@ func expandRows(c Rows, ranks []uint32) {
 
 func log2(p int) uint { return uint(bits.TrailingZeros(uint(p))) }
 
-// baseRows is the block that a kernel does in one call for a section of p
-// rows: 64, or 32 so that the levels above are a multiple of two.
-func baseRows(p int) int {
-	if p < 64 {
-		return p
-	}
-	return 64 >> (log2(p) & 1)
+// tiers cuts the levels of a section: the first tier is done on blocks that
+// stay in the L1 cache; every other one on columns, the rows at one distance,
+// which kernels stage through the L1 cache. So a section of 2^18 rows of 256
+// bytes goes through the L1 cache three times, and through memory twice, since
+// the blocks of two tiers stay in the L2 cache.
+type tiers struct {
+	top [12]uint8 // levels done by the end of each tier
+	n   int
 }
+
+func tiersOf(n, width int) (t tiers) {
+	levels := int(log2(n))
+	block := min(max(firstTierLog-bits.Len(uint(width-1)), 6), 12)
+	most := 6
+	if width < 64 {
+		most = 3
+	}
+	done := min(levels, block)
+	for {
+		t.top[t.n] = uint8(done)
+		t.n++
+		if done == levels {
+			return t
+		}
+		left := levels - done
+		if left > most { // evenly
+			left = (left + (left+most-1)/most - 1) / ((left + most - 1) / most)
+		}
+		done += left
+	}
+}
+
+// firstTierLog is the binary logarithm of the bytes of a block of the first
+// tier.
+const firstTierLog = 14
 
 // compactSection does all levels of a section, depth first so that small
 // blocks are done while they are in the cache.
 func compactSection(c Rows, ranks []uint32, offset int) {
-	n := len(ranks)
-	if n == baseRows(n) {
+	t := tiersOf(len(ranks), c.Width)
+	t.compact(t.n-1, c, ranks, offset)
+}
+
+// compact does the tiers up to number i on a block.
+func (t *tiers) compact(i int, c Rows, ranks []uint32, offset int) {
+	if i == 0 {
 		kernel.CompactBlock(c.Data, c.Width, ranks, offset)
 		return
 	}
-	q := n / 4
-	for i := range 4 {
-		compactSection(c.Slice(i*q, (i+1)*q), ranks[i*q:(i+1)*q], offset)
+	shift := uint(t.top[i-1])
+	for s := 0; s < len(ranks); s += 1 << shift {
+		e := s + 1<<shift
+		t.compact(i-1, c.Slice(s, e), ranks[s:e], offset)
 	}
-	kernel.CompactQuad(c.Data, c.Width, 0, q, ramps(ranks, 0, q, offset, 0), log2(q))
+	kernel.CompactColumns(c.Data, c.Width, ranks, offset, shift, 0, 1<<shift)
 }
 
 func expandSection(c Rows, ranks []uint32, offset int) {
-	n := len(ranks)
-	if n == baseRows(n) {
+	t := tiersOf(len(ranks), c.Width)
+	t.expand(t.n-1, c, ranks, offset)
+}
+
+func (t *tiers) expand(i int, c Rows, ranks []uint32, offset int) {
+	if i == 0 {
 		kernel.ExpandBlock(c.Data, c.Width, ranks, offset)
 		return
 	}
-	q := n / 4
-	kernel.ExpandQuad(c.Data, c.Width, 0, q, ramps(ranks, 0, q, offset, 0), log2(q))
-	for i := range 4 {
-		expandSection(c.Slice(i*q, (i+1)*q), ranks[i*q:(i+1)*q], offset)
+	shift := uint(t.top[i-1])
+	kernel.ExpandColumns(c.Data, c.Width, ranks, offset, shift, 0, 1<<shift)
+	for s := 0; s < len(ranks); s += 1 << shift {
+		e := s + 1<<shift
+		t.expand(i-1, c.Slice(s, e), ranks[s:e], offset)
 	}
-}
-
-// ramps returns the ramp words of the block of four quarters of q rows at s,
-// for its pairs from number from on.
-func ramps(ranks []uint32, s, q, offset, from int) [3]uint64 {
-	o := uint64(offset) + uint64(from) + 1
-	return [3]uint64{uint64(ranks[s+q]) - o, uint64(ranks[s+3*q]) - o, uint64(ranks[s+2*q]) - o}
 }
 
 // compact compacts a column with the given ranks on all workers.
@@ -221,57 +252,67 @@ func (w *Workers) merge(c Rows, ranks []uint32, before, p int) {
 	})
 }
 
-// compactSection is the function of that name on all workers: blocks of one
-// size by one worker each, then larger ones two levels at a time.
+// compactSection is the function of that name on all workers: the tiers whose
+// blocks are many enough by one worker each, then those above, with the columns
+// of all blocks cut evenly.
 func (w *Workers) compactSection(c Rows, ranks []uint32, offset int) {
-	n, small := len(ranks), w.blockRows(len(ranks))
-	w.Each(n/small, func(b int) {
-		i, j := b*small, (b+1)*small
-		compactSection(c.Slice(i, j), ranks[i:j], offset)
+	n := len(ranks)
+	t := tiersOf(n, c.Width)
+	alone := w.alone(&t, n)
+	size := 1 << t.top[alone]
+	w.Each(n/size, func(b int) {
+		i, j := b*size, (b+1)*size
+		t.compact(alone, c.Slice(i, j), ranks[i:j], offset)
 	})
-	for size := 4 * small; size <= n; size *= 4 {
-		w.eachQuad(n, size, func(s, from, count int) {
-			r := ramps(ranks, s, size/4, offset, from)
-			kernel.CompactQuad(c.Data, c.Width, s+from, count, r, log2(size/4))
+	for i := alone + 1; i < t.n; i++ {
+		shift := uint(t.top[i-1])
+		w.eachColumn(n, 1<<t.top[i], 1<<shift, func(s, e, from, count int) {
+			kernel.CompactColumns(c.Slice(s, e).Data, c.Width, ranks[s:e], offset, shift, from, count)
 		})
 	}
 }
 
 // expandSection undoes compactSection on all workers.
 func (w *Workers) expandSection(c Rows, ranks []uint32, offset int) {
-	n, small := len(ranks), w.blockRows(len(ranks))
-	for size := n; size > small; size /= 4 {
-		w.eachQuad(n, size, func(s, from, count int) {
-			r := ramps(ranks, s, size/4, offset, from)
-			kernel.ExpandQuad(c.Data, c.Width, s+from, count, r, log2(size/4))
+	n := len(ranks)
+	t := tiersOf(n, c.Width)
+	alone := w.alone(&t, n)
+	for i := t.n - 1; i > alone; i-- {
+		shift := uint(t.top[i-1])
+		w.eachColumn(n, 1<<t.top[i], 1<<shift, func(s, e, from, count int) {
+			kernel.ExpandColumns(c.Slice(s, e).Data, c.Width, ranks[s:e], offset, shift, from, count)
 		})
 	}
-	w.Each(n/small, func(b int) {
-		i, j := b*small, (b+1)*small
-		expandSection(c.Slice(i, j), ranks[i:j], offset)
+	size := 1 << t.top[alone]
+	w.Each(n/size, func(b int) {
+		i, j := b*size, (b+1)*size
+		t.expand(alone, c.Slice(i, j), ranks[i:j], offset)
 	})
 }
 
-// blockRows is the size of the blocks of a section of n rows that one worker
-// does alone: the largest, of the sizes that fit, that leaves each worker some.
-func (w *Workers) blockRows(n int) int {
-	small := baseRows(n)
-	for 4*small <= n/(2*w.n) {
-		small *= 4
+// alone returns the highest tier that leaves each worker some blocks of it, or
+// the lowest.
+func (w *Workers) alone(t *tiers, n int) int {
+	i := 0
+	for i+1 < t.n && n>>t.top[i+1] >= 2*w.n {
+		i++
 	}
-	return small
+	return i
 }
 
-// eachQuad cuts the pairs of all blocks of the size evenly among the workers.
-func (w *Workers) eachQuad(n, size int, f func(s, from, count int)) {
-	q, total := size/4, n/4
+// eachColumn cuts the columns of all blocks of the size among the workers, at
+// multiples of a number that suits the kernels.
+func (w *Workers) eachColumn(n, size, columns int, f func(s, e, from, count int)) {
+	const multiple = 16
+	unit := min(columns, multiple)
+	total := n / size * columns / unit
 	parts := min(4*w.n, total)
 	w.Each(parts, func(part int) {
-		x, end := cut(total, parts, part), cut(total, parts, part+1)
+		x, end := unit*cut(total, parts, part), unit*cut(total, parts, part+1)
 		for x < end {
-			from := x % q
-			count := min(q-from, end-x)
-			f(x/q*size, from, count)
+			s, from := x/columns*size, x%columns
+			count := min(columns-from, end-x)
+			f(s, s+size, from, count)
 			x += count
 		}
 	})

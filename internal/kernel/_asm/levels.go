@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
@@ -276,17 +277,18 @@ func (k levelKernel) masks(stack Mem) {
 		VPERMD(ys[0], ys[10], ys[1])
 		VPSUBD(ys[13], ys[1], ys[1])
 		VPSLLVD(ys[12], ys[1], ys[1])
-		VPSRAD(U8(31), ys[1], ys[1])
 		VPERMD(ys[0], ys[11], ys[2])
 		VPSUBD(ys[14], ys[2], ys[2])
 		VPSLLD(U8(29), ys[2], ys[2])
-		VPSRAD(U8(31), ys[2], ys[2])
-		VMOVDQU(ys[1], stack)
-		VMOVDQU(xs[2], stack.Offset(32))
-		if k.v == avx512 {
-			for i := range 12 {
-				VPBROADCASTD(stack.Offset(4*i), k.mask(i))
-			}
+		if k.v == avx2 {
+			VMOVDQU(ys[1], stack)
+			VMOVDQU(xs[2], stack.Offset(32))
+			return
+		}
+		for i := range 12 { // the lane to all lanes
+			k.v.move(constant(fmt.Sprintf("all_%d", i%8), slices.Repeat([]uint32{uint32(i % 8)}, 16)), k.mask(i))
+			VPERMD(zs[1+i/8], k.mask(i), k.mask(i))
+			k.early(i)
 		}
 		return
 	}
@@ -305,16 +307,46 @@ func (k levelKernel) masks(stack Mem) {
 				VPBROADCASTD(entry, m)
 				VPSUBD(k.x(l), m, m)
 			}
-			switch {
-			case k.v == avx2:
+			if k.v == avx2 {
 				VMOVDQU(m, stack.Offset(32*i))
-			case k.lane == 64:
-				VPSRAQ(U8(63), m, m)
-			default:
-				VPSRAD(U8(31), m, m)
+			} else {
+				k.early(i)
 			}
 			i++
 		}
+	}
+}
+
+// resident is how many masks of a group stay in mask registers. The others
+// are brought to the remaining ones, in turn, for every chunk: there are seven.
+const resident = 4
+
+// early brings mask i to its mask register if it has one of its own.
+func (k levelKernel) early(i int) {
+	if i < resident {
+		k.toMask(i, maskRegisters[i])
+	}
+}
+
+var maskRegisters = []reg.OpmaskPhysical{reg.K1, reg.K2, reg.K3, reg.K4, reg.K5, reg.K6, reg.K7}
+
+// toMask brings the signs of the lanes of mask i to a mask register.
+func (k levelKernel) toMask(i int, r reg.OpmaskPhysical) {
+	if k.lane == 64 {
+		VPMOVQ2M(k.mask(i), r)
+	} else {
+		VPMOVD2M(k.mask(i), r)
+	}
+}
+
+// exchange sets t to a, or b under the mask, and b to b, or a under the mask.
+func (k levelKernel) exchange(m reg.OpmaskPhysical, a, b, t reg.VecPhysical) {
+	if k.lane == 64 {
+		VPBLENDMQ(b, a, m, t)
+		VPBLENDMQ(a, b, m, b)
+	} else {
+		VPBLENDMD(b, a, m, t)
+		VPBLENDMD(a, b, m, b)
 	}
 }
 
@@ -367,9 +399,14 @@ func (k levelKernel) chunk(size int, stack Mem) {
 	for _, x := range k.pairs() {
 		a, b := r[x.a], r[x.b]
 		if k.v == avx512 {
-			VMOVDQA64(zs[a], zs[free])
-			VPTERNLOGQ(U8(0xd8), k.mask(x.mask), zs[b], zs[a])
-			VPTERNLOGQ(U8(0xd8), k.mask(x.mask), zs[free], zs[b])
+			m := maskRegisters[resident+x.mask%(len(maskRegisters)-resident)]
+			if x.mask < resident {
+				m = maskRegisters[x.mask]
+			} else {
+				k.toMask(x.mask, m)
+			}
+			k.exchange(m, zs[a], zs[b], zs[free])
+			r[x.a], free = free, a
 			continue
 		}
 		m := ys[9]

@@ -87,4 +87,3 @@ func at(base reg.Register, index reg.Register, scale uint8, disp int) Mem {
 }
 
 func mem(base reg.Register, disp int) Mem { return Mem{Base: base, Disp: disp} }
-
