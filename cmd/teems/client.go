@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,7 +38,7 @@ keeps deliveries for clients that are away for a limited number of epochs.
   teems client send --as alice --token TOKEN "hello again"`,
 	}, newRegister(&c), newID(&c), newSend(&c), newReceive(&c), newToken(&c))
 	f := cmd.PersistentFlags()
-	f.StringVar(&c.dir, "dir", defaultDir(), "folder of the cluster that `teems up` runs, and of the identities")
+	f.StringVar(&c.dir, "dir", defaultDir(), "folder of the cluster that \"teems up\" runs, and of the identities")
 	f.StringVar(&c.as, "as", "", "name of the identity")
 	f.StringVar(&c.manifest, "manifest", "", "the cluster's manifest (default: the one in --dir)")
 	f.StringVar(&c.pin, "pin", "", "the hash that the manifest must have, in hexadecimal")
@@ -232,7 +233,7 @@ forget it. Epochs that bring nothing are skipped.
 
 func printMessage(cmd *cobra.Command, m *client.Message, asJSON bool) error {
 	if asJSON {
-		return printJSON(cmd.OutOrStdout(), map[string]any{
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{
 			"epoch": m.Epoch, "from": m.From.String(), "channel": m.Channel.String(), "contact": m.Contact, "text": string(m.Body),
 		})
 	}

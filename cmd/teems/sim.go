@@ -54,6 +54,9 @@ and times, bytes and CPU time. If anything is wrong it fails.
 			}
 			o.Fault = fault
 			say := sayOn(cmd.ErrOrStderr())
+			if err := o.Check(); err != nil {
+				return err
+			}
 			say(overloadNote)
 			r, err := simulateOnce(cmd.Context(), o, b, say)
 			if r != nil {

@@ -82,14 +82,14 @@ func (o *upOptions) run(cmd *cobra.Command) error {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
 	fmt.Fprintln(out, "SIMULATED TEEs PROTECT NOTHING: this cluster is for trying things out. Whoever runs this machine can read everything.")
 	say := sayOn(cmd.ErrOrStderr())
-	if err := o.b.find(ctx, say); err != nil {
-		return ended(ctx, err)
-	}
 	unlockIt, err := o.takeFolder(ctx, say)
 	if err != nil {
 		return ended(ctx, err)
 	}
 	defer unlockIt()
+	if err := o.b.find(ctx, say); err != nil {
+		return ended(ctx, err)
+	}
 	c, err := deploy.Start(ctx, deploy.Spec{
 		Dir: o.dir, Servers: make([]manifest.Server, o.servers), Parameters: manifest.DefaultParameters(o.clients),
 		Gateways: 1, ServerBinary: o.b.server, GatewayBinary: o.b.gateway, Say: say,

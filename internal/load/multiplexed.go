@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/teems-go/teems/internal/wire"
 )
@@ -15,6 +16,9 @@ const (
 	linkBuffer   = 256 << 10 // read at once from a server
 	flushFrom    = 64 << 10  // written at once, if more is to be answered
 	presenceRows = 1 << 14   // changes in one frame for the coordinator
+
+	startTime = 20 * time.Second // for a server to start
+	retryTime = 20 * time.Millisecond
 )
 
 // multiplexed attaches all clients over one link to every server, as a gateway
@@ -64,7 +68,7 @@ func sessionOf(e *end) uint32 { return e.c.id<<1 | uint32(e.role-1) }
 
 // link serves all clients of one server.
 func (s *simulation) link(ctx context.Context, address string, ends []*end) error {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	conn, err := dialStarting(ctx, address)
 	if err != nil {
 		return err
 	}
@@ -91,6 +95,20 @@ func (s *simulation) link(ctx context.Context, address string, ends []*end) erro
 		return nil
 	}
 	return err
+}
+
+// dialStarting connects to a server that may be starting still.
+func dialStarting(ctx context.Context, address string) (net.Conn, error) {
+	for deadline := time.Now().Add(startTime); ; {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+		if err == nil || ctx.Err() != nil || time.Now().After(deadline) {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(retryTime):
+		}
+	}
 }
 
 // answerAll reads a server's frames and writes the answers, many at once.

@@ -45,6 +45,8 @@ type teller struct {
 	told int // problems, guarded by mu
 }
 
+func newTeller(out io.Writer) *teller { return &teller{out: json.NewEncoder(out)} }
+
 func (t *teller) tell(e Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -60,7 +62,7 @@ func (t *teller) tell(e Event) {
 // and writes events, the last of which is EventDone. The error is what made it
 // fail; that messages were lost or altered is for the reader of the account.
 func Run(ctx context.Context, cfg Config, out io.Writer) error {
-	t := &teller{out: json.NewEncoder(out)}
+	t := newTeller(out)
 	s, fronts, err := prepare(cfg, t)
 	if err != nil {
 		t.tell(Event{Event: EventDone, Problem: err.Error()})

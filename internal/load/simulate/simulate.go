@@ -69,7 +69,9 @@ type Options struct {
 	Say                         func(line string)
 }
 
-func (o *Options) check() error {
+// Check says what is wrong with the options, short of what only starting shows.
+// Errors are of kind ErrOptions.
+func (o *Options) Check() error {
 	bad := func(format string, a ...any) error {
 		return fmt.Errorf("%w: "+format, append([]any{ErrOptions}, a...)...)
 	}
@@ -91,7 +93,8 @@ func (o *Options) check() error {
 	case o.Kill >= 0 && (o.KillAt < 1 || o.KillAt > o.Epochs):
 		return bad("server %d is to be killed at epoch %d: choose --at-epoch from 1 to %d", o.Kill, o.KillAt, o.Epochs)
 	}
-	return nil
+	_, err := o.servers()
+	return err
 }
 
 // servers are the servers of the manifest, without addresses.
@@ -178,7 +181,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if o.Say == nil {
 		o.Say = func(string) {}
 	}
-	if err := o.check(); err != nil {
+	if err := o.Check(); err != nil {
 		return nil, err
 	}
 	servers, err := o.servers()
