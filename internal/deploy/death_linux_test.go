@@ -49,3 +49,16 @@ func TestChildrenDieWithTheParent(t *testing.T) {
 		}
 	}
 }
+
+func TestCPUTime(t *testing.T) {
+	p := startScript(t, newTestGroup(t), `i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo up >&2; while :; do sleep 0.01; done`)
+	for len(p.lines.all()) == 0 {
+		<-p.lines.more()
+	}
+	if d := cpuTime(p.PID()); d <= 0 || d > time.Minute {
+		t.Errorf("%v", d)
+	}
+	if d := cpuTime(1 << 22); d != 0 {
+		t.Errorf("of a process that there is not: %v", d)
+	}
+}

@@ -1,11 +1,10 @@
 package deploy
 
 import (
-	"bytes"
 	"os"
-	"strconv"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // childAttributes ends a child with the thread that started it, and keeps the
@@ -21,21 +20,14 @@ func maxResident(s *os.ProcessState) int64 {
 	return 0
 }
 
-// clockTick is the unit of times in /proc, the same on all architectures of Go.
-const clockTick = 10 * time.Millisecond
-
-// cpuTime is the CPU time of a running process so far; 0 if there is none.
+// cpuTime is the CPU time of a running process so far, from the clock that the
+// system keeps of it; 0 if there is none.
 func cpuTime(pid int) time.Duration {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
+	const schedClock = 2 // CPUCLOCK_SCHED: of all threads, in nanoseconds
+	clock := int32(^pid)<<3 | schedClock
+	var t syscall.Timespec
+	if _, _, err := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, uintptr(clock), uintptr(unsafe.Pointer(&t)), 0); err != 0 {
 		return 0
 	}
-	// The name, in parentheses, may hold anything.
-	f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
-	if len(f) < 13 {
-		return 0
-	}
-	user, _ := strconv.ParseInt(string(f[11]), 10, 64)
-	system, _ := strconv.ParseInt(string(f[12]), 10, 64)
-	return time.Duration(user+system) * clockTick
+	return time.Duration(t.Nano())
 }

@@ -19,7 +19,7 @@ import (
 
 // Bounds of what is waited for.
 const (
-	stuckTime   = 3 * time.Minute // without any event
+	stuckTime   = 10 * time.Minute // without any epoch, or word of the clients
 	submitTime  = 20 * time.Second
 	attemptTime = time.Minute
 	reportTime  = 5 * time.Second  // for the servers' last reports
@@ -161,6 +161,9 @@ func (r *run) events(ctx context.Context, p *deploy.Process) error {
 		case e := <-r.coordinator:
 			if err := r.coordinate(e); err != nil {
 				return err
+			}
+			if e.Kind != coordinator.EpochCommitted {
+				continue
 			}
 		case e, ok := <-loader:
 			if !ok {

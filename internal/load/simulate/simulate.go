@@ -188,6 +188,11 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !o.Multiplexed {
+		if err := descriptors(2 * o.Clients); err != nil {
+			return nil, err
+		}
+	}
 	dir, err := os.MkdirTemp("", "teems-sim-")
 	if err != nil {
 		return nil, err
