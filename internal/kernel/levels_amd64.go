@@ -171,10 +171,6 @@ func compactBlock(data unsafe.Pointer, width int, ranks []uint32, offset uint64)
 		compactBlockPortable(data, width, ranks, offset)
 		return
 	}
-	if len(ranks)*width > 2*stageBytes && len(ranks) > 8 {
-		columns(data, width, ranks, offset, 0, 0, 1, false)
-		return
-	}
 	within(data, u, width, ranks, offset, false)
 	groups, n := plan(levelsOf(len(ranks)) - low)
 	for _, g := range groups[:n] {
@@ -187,10 +183,6 @@ func expandBlock(data unsafe.Pointer, width int, ranks []uint32, offset uint64) 
 	u, low := lowest(width, len(ranks))
 	if low == 0 {
 		expandBlockPortable(data, width, ranks, offset)
-		return
-	}
-	if len(ranks)*width > 2*stageBytes && len(ranks) > 8 {
-		columns(data, width, ranks, offset, 0, 0, 1, true)
 		return
 	}
 	shift := levelsOf(len(ranks))

@@ -132,10 +132,9 @@ func expandRows(c Rows, ranks []uint32) {
 func log2(p int) uint { return uint(bits.TrailingZeros(uint(p))) }
 
 // tiers cuts the levels of a section: the first tier is done on blocks that
-// stay in the L1 cache; every other one on columns, the rows at one distance,
-// which kernels stage through the L1 cache. So a section of 2^18 rows of 256
-// bytes goes through the L1 cache three times, and through memory twice, since
-// the blocks of two tiers stay in the L2 cache.
+// stay in the L1 cache, every other one is of up to three levels, which a
+// kernel does at one load and store of a row. Where the levels are no multiple
+// of three, the lower tiers have fewer: their blocks are in a cache.
 type tiers struct {
 	top [12]uint8 // levels done by the end of each tier
 	n   int
@@ -143,23 +142,14 @@ type tiers struct {
 
 func tiersOf(n, width int) (t tiers) {
 	levels := int(log2(n))
-	block := min(max(firstTierLog-bits.Len(uint(width-1)), 6), 12)
-	most := 6
-	if width < 64 {
-		most = 3
-	}
-	done := min(levels, block)
+	done := min(levels, min(max(firstTierLog-bits.Len(uint(width-1)), 6), 12))
 	for {
 		t.top[t.n] = uint8(done)
 		t.n++
 		if done == levels {
 			return t
 		}
-		left := levels - done
-		if left > most { // evenly
-			left = (left + (left+most-1)/most - 1) / ((left + most - 1) / most)
-		}
-		done += left
+		done += (levels - done) / ((levels - done + 2) / 3)
 	}
 }
 
