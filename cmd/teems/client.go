@@ -204,20 +204,22 @@ forget it. Epochs that bring nothing are skipped.
 				return err
 			}
 			defer func() { err = errors.Join(err, s.close()) }()
-			for {
-				m, err := s.inbox.oldest(ctx, s.Done())
-				switch {
-				case errors.Is(err, context.Canceled) && !one:
+			for told := uint64(0); ; {
+				m, err := s.oldest(ctx)
+				if errors.Is(err, context.Canceled) && !one {
 					return nil // that is how it is ended
-				case errors.Is(err, client.ErrClosed) && s.Err() != nil:
-					return s.Err()
-				case err != nil:
+				}
+				if err != nil {
 					return err
+				}
+				if missed := s.Status().Missed; missed > told {
+					say(fmt.Sprintf("you were away for too long: what %d epochs brought is lost", missed-told))
+					told = missed
 				}
 				if err := printMessage(cmd, &m, asJSON); err != nil {
 					return err
 				}
-				if err := s.inbox.remove(); err != nil {
+				if err := s.inbox.Remove(m); err != nil {
 					return err
 				}
 				if one {

@@ -1,15 +1,11 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/teems-go/teems/client"
 )
 
 func containsAll(s string, parts ...string) bool {
@@ -19,67 +15,6 @@ func containsAll(s string, parts ...string) bool {
 		}
 	}
 	return true
-}
-
-func TestInboxKeepsWhatWasNotRead(t *testing.T) {
-	path := filepath.Join(t.TempDir(), inboxFile)
-	b, err := openInbox(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	message := func(epoch uint64, text string) client.Message {
-		return client.Message{Epoch: epoch, Body: []byte(text), Channel: client.IDChannel}
-	}
-	for _, d := range []client.Delivery{
-		{Epoch: 3, Messages: []client.Message{message(3, "one"), message(3, "two")}}, {Epoch: 4}, {Epoch: 7, Missed: 2},
-	} {
-		if err := b.Put(d); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, want := range []string{"one", "two"} {
-		if b, err = openInbox(path); err != nil { // as the next command does
-			t.Fatal(err)
-		}
-		if newest, err := b.Newest(); newest != 7 || err != nil {
-			t.Errorf("newest %d, %v", newest, err)
-		}
-		m, err := b.oldest(t.Context(), nil)
-		if err != nil || string(m.Body) != want || m.Epoch != 3 {
-			t.Errorf("%+v, %v: want %q", m, err, want)
-		}
-		if err := b.remove(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if m, err := b.oldest(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("an empty inbox gave %+v, %v", m, err)
-	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", info, err)
-	}
-	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := openInbox(path); err == nil {
-		t.Error("a damaged inbox was read")
-	}
-}
-
-func TestInboxThatCannotBeWritten(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "gone")
-	b, err := openInbox(filepath.Join(dir, inboxFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Put(client.Delivery{Epoch: 1, Messages: []client.Message{{Epoch: 1}}}); err == nil {
-		t.Error("Put must fail, or the cluster would forget the message")
-	}
-	if newest, _ := b.Newest(); newest != 0 {
-		t.Errorf("newest %d after a failure", newest)
-	}
 }
 
 func TestLockIsExclusive(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 const (
 	clientsDir   = "clients" // in the folder of a cluster; a folder of each identity in it
 	identityFile = "identity.json"
-	inboxFile    = "inbox.json"
+	inboxFile    = "inbox"
 	headFile     = "head.json"
 	lockFile     = "lock"
 
@@ -138,7 +138,7 @@ func (c *clusterFlags) readIdentity() (*client.Identity, error) {
 type session struct {
 	*client.Client
 	dir      string
-	inbox    *fileInbox
+	inbox    *client.FileInbox
 	unlockIt func()
 }
 
@@ -159,22 +159,43 @@ func (c *clusterFlags) connect(ctx context.Context, say func(string), log *slog.
 	if s.unlockIt, err = lock(ctx, filepath.Join(dir, lockFile), "the identity "+c.as, lockWait, say); err != nil {
 		return nil, err
 	}
-	if s.inbox, err = openInbox(filepath.Join(dir, inboxFile)); err == nil {
-		s.Client, err = client.Connect(ctx, client.Config{
-			Manifest: c.manifestLoaded, Identity: id, Gateways: c.gateways, Inbox: s.inbox, Head: readHead(dir), Log: log,
-		})
+	if s.inbox, err = client.OpenFileInbox(filepath.Join(dir, inboxFile)); err != nil {
+		s.unlockIt()
+		return nil, err
 	}
+	s.Client, err = client.Connect(ctx, client.Config{
+		Manifest: c.manifestLoaded, Identity: id, Gateways: c.gateways, Inbox: s.inbox, Head: readHead(dir), Log: log,
+	})
 	if err != nil {
+		s.inbox.Close()
 		s.unlockIt()
 		return nil, err
 	}
 	return s, nil
 }
 
+// oldest is the oldest message in the inbox; it waits for one.
+func (s *session) oldest(ctx context.Context) (client.Message, error) {
+	both, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-s.Done():
+			cancel()
+		case <-both.Done():
+		}
+	}()
+	m, err := s.inbox.Peek(both)
+	if err != nil && ctx.Err() == nil && s.Err() != nil {
+		err = s.Err()
+	}
+	return m, err
+}
+
 // close disconnects, and keeps the newest head for the next time.
 func (s *session) close() error {
 	head := s.Head()
-	err := s.Client.Close()
+	err := errors.Join(s.Client.Close(), s.inbox.Close())
 	if b, failed := json.Marshal(head); failed == nil && head.Epoch != 0 {
 		err = errors.Join(err, replaceFile(filepath.Join(s.dir, headFile), b, 0o600))
 	}

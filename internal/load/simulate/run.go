@@ -185,7 +185,7 @@ func (r *run) events(ctx context.Context, p *deploy.Process) error {
 		case <-late:
 			return nil // an epoch's reports are missing, and no message
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("interrupted: %w", ctx.Err())
 		case <-stuck.C:
 			return fmt.Errorf("%w for %v: the servers' logs may say why", ErrStuck, stuckTime)
 		}
