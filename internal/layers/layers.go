@@ -25,7 +25,7 @@ var table = []layer{
 		"client", "teemstest",
 	}},
 	{"experiments", anything, []string{
-		"experiments", "internal/experiment", "internal/experiment/figures",
+		"experiments", "internal/experiment", "internal/experiment/figures", "internal/probe",
 	}},
 	{"commands", anything, []string{
 		"internal/load", "internal/deploy", "cmd/teems-server", "cmd/teems-gateway", "cmd/teems",
