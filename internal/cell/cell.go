@@ -105,5 +105,5 @@ const (
 	NonceBytes        = 12
 	ADBytes           = 60
 	HeadBytes         = 32
-	TagBytes          = 16 // of AES-128-GCM, behind every sealed plaintext
+	TagBytes          = 16 // of ChaCha20-Poly1305, behind every sealed plaintext
 )
