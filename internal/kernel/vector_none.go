@@ -37,3 +37,13 @@ func compactColumns(data unsafe.Pointer, width int, ranks []uint32, offset uint6
 func expandColumns(data unsafe.Pointer, width int, ranks []uint32, offset uint64, shift uint, from, count int) {
 	expandColumnsPortable(data, width, ranks, offset, shift, from, count)
 }
+
+// There are no packed elements.
+func packs() bool                                                     { return false }
+func packHeaders(dst, src unsafe.Pointer, groups int)                 { panic(noPacked) }
+func unpackHeaders(dst, src unsafe.Pointer, groups int)               { panic(noPacked) }
+func packedBlock(data unsafe.Pointer, words, blocks int, sort bool)   { panic(noPacked) }
+func packedFlip(low, high unsafe.Pointer, words, count int)           { panic(noPacked) }
+func packedClean(data unsafe.Pointer, words, levels, distance, n int) { panic(noPacked) }
+
+const noPacked = "kernel: no vector bodies"

@@ -6,7 +6,9 @@ import "testing"
 
 // TestNoAllocations: the second call of everything, with one worker, allocates
 // nothing. (Trace hooks do.)
-func TestNoAllocations(t *testing.T) {
+func TestNoAllocations(t *testing.T) { onEach(t, eachNoAllocations) }
+
+func eachNoAllocations(t *testing.T) {
 	const n = 1000
 	r := random(51)
 	w := NewWorkers(1)

@@ -54,7 +54,9 @@ func checkExpand(t *testing.T, w *Workers, marks []byte, width int) []int {
 	return got
 }
 
-func TestCompactExpandAllMarks(t *testing.T) {
+func TestCompactExpandAllMarks(t *testing.T) { onEach(t, eachCompactExpandAllMarks) }
+
+func eachCompactExpandAllMarks(t *testing.T) {
 	ws := testWorkers()
 	for n := range 13 {
 		for pattern := range 1 << n {
@@ -72,7 +74,9 @@ func TestCompactExpandAllMarks(t *testing.T) {
 	}
 }
 
-func TestCompactExpand(t *testing.T) {
+func TestCompactExpand(t *testing.T) { onEach(t, eachCompactExpand) }
+
+func eachCompactExpand(t *testing.T) {
 	const seed = 11
 	r := random(seed)
 	ws := testWorkers()
@@ -91,7 +95,9 @@ func TestCompactExpand(t *testing.T) {
 	}
 }
 
-func TestWidths(t *testing.T) {
+func TestWidths(t *testing.T) { onEach(t, eachWidths) }
+
+func eachWidths(t *testing.T) {
 	r := random(12)
 	w := NewWorkers(1)
 	for _, width := range testWidths {
@@ -136,7 +142,9 @@ func labelsOf(r *rand.Rand, sizes []int) []uint32 {
 	return labels
 }
 
-func TestSplit(t *testing.T) {
+func TestSplit(t *testing.T) { onEach(t, eachSplit) }
+
+func eachSplit(t *testing.T) {
 	const seed = 13
 	r := random(seed)
 	ws := testWorkers()
@@ -157,7 +165,9 @@ func TestSplit(t *testing.T) {
 	ws[0].Split(nil, nil)
 }
 
-func TestPlace(t *testing.T) {
+func TestPlace(t *testing.T) { onEach(t, eachPlace) }
+
+func eachPlace(t *testing.T) {
 	const seed = 14
 	r := random(seed)
 	ws := testWorkers()
@@ -180,7 +190,9 @@ func TestPlace(t *testing.T) {
 	}
 }
 
-func TestNoColumns(t *testing.T) {
+func TestNoColumns(t *testing.T) { onEach(t, eachNoColumns) }
+
+func eachNoColumns(t *testing.T) {
 	w := NewWorkers(1)
 	w.Compact([]byte{1, 0, 1})
 	w.Expand(nil)

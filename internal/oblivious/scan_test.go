@@ -6,7 +6,9 @@ import (
 	"testing"
 )
 
-func TestSegments(t *testing.T) {
+func TestSegments(t *testing.T) { onEach(t, eachSegments) }
+
+func eachSegments(t *testing.T) {
 	const seed = 31
 	r := random(seed)
 	w := NewWorkers(1)
@@ -54,7 +56,9 @@ func someLabels(r *rand.Rand, n, sections int) []uint32 {
 	return labels
 }
 
-func TestTallyAndRankByLabel(t *testing.T) {
+func TestTallyAndRankByLabel(t *testing.T) { onEach(t, eachTallyAndRankByLabel) }
+
+func eachTallyAndRankByLabel(t *testing.T) {
 	const seed = 32
 	r := random(seed)
 	ws := testWorkers()
@@ -124,7 +128,9 @@ func checkExact(t *testing.T, w *Workers, labels []uint32, sizes []int) {
 	}
 }
 
-func TestExact(t *testing.T) {
+func TestExact(t *testing.T) { onEach(t, eachExact) }
+
+func eachExact(t *testing.T) {
 	const seed = 33
 	r := random(seed)
 	ws := testWorkers()
@@ -186,7 +192,9 @@ func checkDestinations(t *testing.T, w *Workers, want []uint32, cells int) []uin
 	return got
 }
 
-func TestDestinationsAll(t *testing.T) {
+func TestDestinationsAll(t *testing.T) { onEach(t, eachDestinationsAll) }
+
+func eachDestinationsAll(t *testing.T) {
 	ws := testWorkers()
 	for n := range 6 {
 		for cells := range n + 1 {
@@ -206,7 +214,9 @@ func TestDestinationsAll(t *testing.T) {
 	}
 }
 
-func TestDestinations(t *testing.T) {
+func TestDestinations(t *testing.T) { onEach(t, eachDestinations) }
+
+func eachDestinations(t *testing.T) {
 	const seed = 34
 	r := random(seed)
 	ws := testWorkers()

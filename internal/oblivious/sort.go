@@ -12,6 +12,12 @@ import (
 // sort (Batcher, "Sorting networks and their applications", AFIPS 1968), with
 // all exchanges ascending, so that any length works.
 func (w *Workers) Sort(keys []uint64) {
+	if p, ok := w.pack(len(keys), 1); ok {
+		kernel.PackWords(p.data, keys)
+		w.sortPacked(p)
+		copy(keys, p.data)
+		return
+	}
 	w.words = wordNet{keys}
 	w.sort(&w.words, len(keys), 1)
 	w.words = wordNet{}
@@ -24,6 +30,12 @@ func (w *Workers) SortPairs(keys, values []uint64) {
 	if len(keys) != len(values) {
 		panic("oblivious: keys and values differ in length")
 	}
+	if p, ok := w.pack(len(keys), 2); ok {
+		kernel.PackPairs(p.data, keys, values)
+		w.sortPacked(p)
+		kernel.UnpackPairs(keys, values, p.data)
+		return
+	}
 	w.pairs = pairNet{keys, values}
 	w.sort(&w.pairs, len(keys), 2)
 	w.pairs = pairNet{}
@@ -33,6 +45,12 @@ func (w *Workers) SortPairs(keys, values []uint64) {
 //
 // Oblivious in the headers; leaks nothing. Cost and source as for Sort.
 func (w *Workers) SortHeaders(h []Header) {
+	if p, ok := w.pack(len(h), 4); ok {
+		kernel.PackHeaders(p.data, headerWords(h))
+		w.sortPacked(p)
+		kernel.UnpackHeaders(headerWords(h), p.data)
+		return
+	}
 	w.headers = headerNet{headerWords(h)}
 	w.sort(&w.headers, len(h), 4)
 	w.headers = headerNet{}
@@ -96,12 +114,13 @@ func (w *Workers) sort(net network, n, words int) {
 }
 
 // eachPair cuts the work of all blocks of the size, each with per positions,
-// evenly among the workers.
+// evenly among the workers, at multiples of the lanes of a packed group.
 func (w *Workers) eachPair(n, size, per int, f func(s, from, to int)) {
-	total := (n + size - 1) / size * per
+	unit := min(kernel.Lanes, per)
+	total := (n + size - 1) / size * per / unit
 	parts := min(4*w.n, total)
 	w.Each(parts, func(part int) {
-		x, end := cut(total, parts, part), cut(total, parts, part+1)
+		x, end := unit*cut(total, parts, part), unit*cut(total, parts, part+1)
 		for x < end {
 			b, from := x/per, x%per
 			to := min(per, from+end-x)

@@ -7,7 +7,9 @@ import (
 	"testing"
 )
 
-func TestSortZeroOne(t *testing.T) {
+func TestSortZeroOne(t *testing.T) { onEach(t, eachSortZeroOne) }
+
+func eachSortZeroOne(t *testing.T) {
 	ws := testWorkers()
 	for n := range 11 {
 		for pattern := range 1 << n {
@@ -50,7 +52,9 @@ func narrow(r *rand.Rand) uint64 {
 	return r.Uint64N(5)
 }
 
-func TestSorts(t *testing.T) {
+func TestSorts(t *testing.T) { onEach(t, eachSorts) }
+
+func eachSorts(t *testing.T) {
 	const seed = 21
 	r := random(seed)
 	ws := testWorkers()

@@ -32,7 +32,9 @@ func traceOf(f func(), several bool) []string {
 
 // TestTrace runs every primitive on the same memory under pairs of secrets of
 // one public shape and requires the same trace.
-func TestTrace(t *testing.T) {
+func TestTrace(t *testing.T) { onEach(t, eachTrace) }
+
+func eachTrace(t *testing.T) {
 	const seed = 41
 	r := random(seed)
 	for _, workers := range []int{1, 3} {

@@ -26,6 +26,7 @@ type Workers struct {
 	spare   []node
 	entries []uint64 // of Destinations
 	marks   []byte
+	packed  []uint64 // elements being sorted
 
 	words   wordNet
 	pairs   pairNet

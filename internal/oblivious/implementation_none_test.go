@@ -1,0 +1,7 @@
+//go:build !amd64 || purego
+
+package oblivious
+
+func implementations() []string { return []string{"portable"} }
+
+func use(string) (restore func()) { return func() {} }

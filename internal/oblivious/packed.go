@@ -1,0 +1,109 @@
+package oblivious
+
+import (
+	"math/bits"
+
+	"github.com/teems-go/teems/internal/kernel"
+)
+
+// packed is an array of packed elements (see package kernel) to be sorted: the
+// same network as for other elements, on whole blocks of the kernels.
+type packed struct {
+	data  []uint64
+	words int // of an element
+	base  int // elements of the least block
+	n     int // elements, a multiple of base
+}
+
+// pack makes room for n elements of so many words, filled up to whole blocks.
+// It returns false where sorts are better done in place.
+func (w *Workers) pack(n, words int) (packed, bool) {
+	base := kernel.PackedBase(words)
+	if base == 0 || n < 2 {
+		return packed{}, false
+	}
+	n = (n + base - 1) / base * base
+	w.packed = grow(w.packed, n*words)
+	return packed{w.packed, words, base, n}, true
+}
+
+// block returns the block of the size at s, cut off at the end.
+func (p *packed) block(s, size int) []uint64 {
+	return p.data[s*p.words : min(s+size, p.n)*p.words]
+}
+
+// sort sorts the block of the size, a power of two, depth first.
+func (p *packed) sort(s, size int) {
+	if s >= p.n {
+		return
+	}
+	if size <= p.base {
+		kernel.SortPacked(p.block(s, size), p.words)
+		return
+	}
+	h := size / 2
+	p.sort(s, h)
+	p.sort(s+h, h)
+	if s+h < p.n {
+		kernel.FlipPacked(p.block(s, size), p.words, h, 0, h)
+	}
+	p.clean(s, h)
+	p.clean(s+h, h)
+}
+
+// levels returns how many levels to do next on a block of the size.
+func (p *packed) levels(size int) int {
+	left := bits.Len(uint(size/p.base)) - 1
+	most := kernel.PackedLevels(p.words)
+	return left / ((left + most - 1) / most)
+}
+
+// clean cleans the block of the size at distances size/2, ..., 1.
+func (p *packed) clean(s, size int) {
+	if s >= p.n {
+		return
+	}
+	if size <= p.base {
+		kernel.FinishPacked(p.block(s, size), p.words)
+		return
+	}
+	levels := p.levels(size)
+	d := size >> levels
+	kernel.CleanPacked(p.block(s, size), p.words, d, levels, 0, d)
+	if d == p.base {
+		kernel.FinishPacked(p.block(s, size), p.words)
+		return
+	}
+	for i := range 1 << levels {
+		p.clean(s+i*d, d)
+	}
+}
+
+// sortPacked sorts p on all workers, as Workers.sort does.
+func (w *Workers) sortPacked(p packed) {
+	size := p.base * ceilPower(p.n/p.base)
+	if w.parts(p.n*p.words*bits.Len(uint(p.n))/8) == 1 {
+		p.sort(0, size)
+		return
+	}
+	w.share(p, size)
+}
+
+// share is sortPacked on several workers.
+func (w *Workers) share(p packed, size int) {
+	small := max(size/(4*ceilPower(w.n)), p.base)
+	w.Each((p.n+small-1)/small, func(b int) { p.sort(b*small, small) })
+	for h := small; h < size; h *= 2 {
+		w.eachPair(p.n, 2*h, h, func(s, from, to int) { kernel.FlipPacked(p.block(s, 2*h), p.words, h, from, to) })
+		block := h // to be cleaned
+		for block > small {
+			levels := p.levels(block)
+			d := block >> levels
+			w.eachPair(p.n, block, d, func(s, from, to int) {
+				kernel.CleanPacked(p.block(s, block), p.words, d, levels, from, to)
+			})
+			block = d
+		}
+		w.Each((p.n+block-1)/block, func(b int) { p.clean(b*block, block) })
+	}
+}
