@@ -17,7 +17,11 @@ var table = []layer{
 		"internal/ingest", "internal/route", "internal/store", "internal/epoch", "internal/sparta",
 	}},
 	{"L2 keys, wire, attested links, manifest", trusted, []string{
-		"attest", "attest/simulated", "internal/manifest", "internal/keys", "internal/wire", "internal/atls", "internal/mesh",
+		"attest", "attest/simulated", "attest/bundle", "attest/intel", "attest/sgx", "attest/tdx", "attest/snp",
+		"attest/verifiers", "attest/inspect", "attest/probe", "internal/manifest", "internal/keys", "internal/wire", "internal/atls", "internal/mesh",
+	}},
+	{"L2 evidence of Linux guests", issuers, []string{
+		"attest/tsm",
 	}},
 	{"L3 nodes, untrusted parts, simulators", module, []string{
 		"internal/coordinator", "internal/gateway", "internal/node", "internal/node/deployment", "internal/simnet",
@@ -28,12 +32,13 @@ var table = []layer{
 	{"experiments", anything, []string{
 		"internal/load", "internal/deploy", "internal/load/simulate",
 		"experiments", "internal/experiment", "internal/experiment/figures", "internal/probe",
+		"internal/experiment/comparator", "internal/experiment/repro",
 	}},
 	{"commands", anything, []string{
 		"cmd/teems-server", "cmd/teems-gateway", "cmd/teems",
 	}},
 	{"proofs and tests only", anything, []string{
-		"internal/reference", "internal/layers", "internal/proof/...",
+		"internal/reference", "internal/layers", "internal/proof/...", "attest/attesttest",
 	}},
 }
 
@@ -49,9 +54,13 @@ type reach string
 const (
 	pure     reach = "no os, net, syscall, time, log, fmt"
 	trusted  reach = "standard library and golang.org/x only"
+	issuers  reach = "standard library, golang.org/x and go-configfs-tsm only" // what the server of a TDX or SEV-SNP guest links
 	module   reach = "standard library and golang.org/x only "
 	anything reach = "any library of go.mod"
 )
 
 // impure are the packages that L0 and L1 must not reach, not even transitively.
 var impure = []string{"os", "net", "syscall", "time", "log", "fmt"}
+
+// tsm are the modules of go-configfs-tsm and what it needs.
+var tsm = []string{"github.com/google/go-configfs-tsm/", "github.com/google/uuid", "go.uber.org/multierr"}
