@@ -1,0 +1,269 @@
+package cases
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	mrand "math/rand/v2"
+
+	"github.com/teems-go/teems/geometry"
+	"github.com/teems-go/teems/internal/cell"
+	"github.com/teems-go/teems/internal/commit"
+	"github.com/teems-go/teems/internal/epoch"
+	"github.com/teems-go/teems/internal/keys"
+	"github.com/teems-go/teems/internal/session"
+)
+
+// Marker marks memory secret and public; memcheck has one.
+type Marker struct{ Secret, Public func([]byte) }
+
+// Cluster is all servers of a deployment in memory, and its clients.
+type Cluster struct {
+	g        *geometry.Geometry
+	schedule *keys.Schedule // the clients' and the test's own copy: public here
+	id       [32]byte
+	servers  []*epoch.Server
+	n        int
+	up       [][2]session.AEAD // by client: ingestion, storage
+	subs     [][]session.Cell  // by server
+	perm     []int
+	Sealed   int // cells sealed for clients
+}
+
+// forget is a store that keeps nothing: what a server stores is sealed on the
+// way, outside of this package.
+type forget struct{}
+
+func (forget) Put(string, ...[]byte) error   { return nil }
+func (forget) Get(string) ([]byte, error)    { return nil, commit.ErrNotFound }
+func (forget) Delete(string) error           { return nil }
+func boot(i int) (b [16]byte)                { b[0] = byte(i); return b }
+func sessionOf(id uint32, role uint8) uint64 { return uint64(id)<<2 | uint64(role) }
+
+// serverKeys are a server's keys, derived from a master secret that is marked
+// secret; so then is every plaintext that it opens.
+type serverKeys struct {
+	*keys.Server
+	mark Marker
+}
+
+// Session marks as public, in what a client submits, the fields by which it
+// acknowledges results (the first 8 bytes of a submission) and deliveries (the
+// first 40 of a control cell: epoch and head).
+//
+// Argument: an honest client acknowledges what it received as soon as it has,
+// whatever its user does, so the fields follow from who was connected when; a
+// corrupt client's are the adversary's own. That a server lets go of an old
+// epoch at a certain time, and sends a client that attaches anew what it lacks,
+// may therefore depend on them.
+func (k serverKeys) Session(key [32]byte, direction, role uint8, client, server [16]byte) session.AEAD {
+	a := k.Server.Session(key, direction, role, client, server)
+	if direction != cell.Up {
+		return a
+	}
+	acknowledges := 8
+	if role == cell.RoleStorage {
+		acknowledges = 40
+	}
+	return opener{a, k.mark, acknowledges}
+}
+
+type opener struct {
+	session.AEAD
+	mark Marker
+	n    int
+}
+
+func (o opener) Open(dst, nonce, sealed, ad []byte) ([]byte, error) {
+	plain, err := o.AEAD.Open(dst, nonce, sealed, ad)
+	if err == nil {
+		o.mark.Public(plain[len(dst):][:o.n])
+	}
+	return plain, err
+}
+
+// channelParams are those of a cluster of m servers with all roles.
+func channelParams(channel string, n, m int) geometry.Params {
+	p := geometry.Params{Capacity: n, CellBytes: 64}
+	if channel != "token" {
+		p.ID = geometry.IDChannel{Out: 1, Contact: 1, Stranger: 1}
+	}
+	if channel != "id" {
+		p.Token = geometry.TokenChannel{Out: 1, In: 1}
+	}
+	for range m {
+		p.Servers = append(p.Servers, geometry.Server{Roles: geometry.AllRoles, Weight: 1})
+	}
+	return p
+}
+
+// NewCluster makes m servers with n clients attached. channel is id, token or
+// both.
+func NewCluster(channel string, n, m int, mark Marker) *Cluster {
+	g, err := geometry.New(channelParams(channel, n, m))
+	must(err)
+	c := &Cluster{g: g, n: n, id: [32]byte{1}, subs: make([][]session.Cell, m)}
+	c.schedule = keys.New(keys.Master{2}, c.id, era)
+	master, seed := &keys.Master{2}, &[32]byte{3}
+	mark.Secret(master[:])
+	mark.Secret(seed[:])
+	for i := range m {
+		s, err := epoch.New(epoch.Config{
+			Geometry: g, Self: i, Cluster: c.id, Era: era, Simulated: n, Boot: boot(i), Workers: 1,
+			Keys:  serverKeys{keys.NewServer(keys.New(*master, c.id, era), *seed, 1), mark},
+			Store: forget{},
+			// State tags are fresh random bits that depend on nothing: public.
+			Random: rand.Reader,
+		})
+		must(err)
+		c.servers = append(c.servers, s)
+	}
+	for i, s := range c.servers {
+		for j := range c.servers {
+			if i != j {
+				s.PeerUp(j, boot(j))
+			}
+		}
+	}
+	for id := range uint32(n) {
+		key := keys.SimulatedClientKey([32]byte{3}, id)
+		var up [2]session.AEAD
+		for r, at := range c.at(id) {
+			role := uint8(r + 1)
+			c.servers[at].Attach(sessionOf(id, role), id, role, [16]byte{})
+			up[r] = keys.Session(key, cell.Up, role, [16]byte{}, boot(at))
+		}
+		c.up = append(c.up, up)
+	}
+	c.pump()
+	c.perm = mrand.New(mrand.NewPCG(1, 2)).Perm(n)
+	return c
+}
+
+func (c *Cluster) at(id uint32) [2]int {
+	return [2]int{c.g.Ingestions()[c.g.IngestionOf(id)], c.g.Storages()[c.g.StorageOf(id)]}
+}
+
+// submit seals every client's cells for an epoch: of every eight clients one
+// sends dummies, one a bad token or to nobody, one to client 0.
+func (c *Cluster) submit(e uint64) {
+	macs := c.schedule.MACs()
+	for i := range c.subs {
+		c.subs[i] = c.subs[i][:0]
+	}
+	sub, ctl := make([]byte, c.g.SubmissionBytes()), make([]byte, c.g.ControlBytes())
+	for id := range uint32(c.n) {
+		clear(sub)
+		clear(ctl)
+		cell.Submission(sub).SetResultsThrough(e - 1)
+		for j := range c.g.Outs() {
+			m := cell.Submission(sub).Message(c.g.SubmissionCell(j), c.g.MessageBytes())
+			c.message(m, e, id, j >= c.g.Params().ID.Out, macs)
+		}
+		for j := range c.g.Requests() {
+			q := cell.Control(ctl).Request(c.g.ControlRequest(j))
+			q.SetKind(uint8(int(id) % 3))
+			q.SetSender(uint32(c.perm[id]))
+			q.SetE1(e + 2)
+			q.SetE2(e + 3)
+		}
+		for r, plain := range [][]byte{sub, ctl} {
+			role, typ, at := uint8(r+1), uint16(r+1), c.at(id)[r]
+			var nonce [cell.NonceBytes]byte
+			cell.PutUpNonce(&nonce, e, typ)
+			ad := cell.MakeAD(&c.id, cell.Up, role, typ, uint32(at))
+			ad.SetEpoch(e)
+			ad.SetClient(id)
+			c.subs[at] = append(c.subs[at], session.Cell{
+				Session: sessionOf(id, role), Type: typ, Epoch: e, Sequence: e,
+				Sealed: c.up[id][r].Seal(nil, nonce[:], plain, ad[:]),
+			})
+		}
+	}
+}
+
+func (c *Cluster) message(m cell.Message, e uint64, id uint32, onToken bool, macs *keys.MACs) {
+	if id%8 == 0 {
+		return
+	}
+	m.SetKind(cell.Real)
+	m.SetRecipient(uint32(c.perm[id]))
+	m.SetE1(e)
+	m.SetE2(e + 9)
+	m.SetEra(era)
+	m.SetPriority(id)
+	binary.LittleEndian.PutUint32(m.Body(), id)
+	if !onToken && id%8 == 1 {
+		m.SetRecipient(0)
+	}
+	kind := cell.KindPass
+	if onToken {
+		kind = cell.KindToken
+	}
+	var in [cell.MACInputBytes]byte
+	m.PutMACInput(in[:], kind, cell.ChannelOf(kind), id)
+	macs.Tags(kind, in[:], m.MAC())
+	if id%8 == 2 {
+		m.MAC()[0]++
+	}
+	if id%8 == 3 {
+		m.SetRecipient(uint32(c.n) + id)
+	}
+}
+
+// pump carries frames until nothing is left to do. Every frame's header, size
+// and order must be public, or memcheck reports this function.
+func (c *Cluster) pump() {
+	var buf []byte
+	for busy := true; busy; {
+		busy = false
+		for i, s := range c.servers {
+			for {
+				r := s.Ready()
+				if r.Empty() {
+					break
+				}
+				busy = true
+				for k := range r.Peers {
+					f := &r.Peers[k]
+					buf = buf[:0]
+					for _, p := range f.Parts {
+						buf = append(buf, p...)
+					}
+					c.servers[f.To].Frame(i, f.Header, buf)
+					f.Sent()
+				}
+				for k := range r.Cells {
+					c.Sealed += len(r.Cells[k].Sessions)
+					r.Cells[k].Sent()
+				}
+				if r.Stopped != nil {
+					panic(r.Stopped)
+				}
+			}
+		}
+	}
+}
+
+// Run plays epoch e, from submission to the sealed results and deliveries.
+func (c *Cluster) Run(e uint64) {
+	c.submit(e)
+	for i, s := range c.servers {
+		for from := 0; from < len(c.subs[i]); from += 1024 {
+			s.Cells(c.subs[i][from:min(from+1024, len(c.subs[i]))])
+		}
+	}
+	c.pump()
+	all := make([]byte, (c.n+7)/8)
+	for i := range c.n {
+		all[i/8] |= 1 << (i % 8)
+	}
+	for _, s := range c.servers {
+		must(s.Propose(e, 1, epoch.Roster{Limit: uint32(c.n), Ingestion: all, Storage: all}))
+	}
+	c.pump()
+	for _, s := range c.servers {
+		if got := s.Status().Committed; got != e {
+			panic("the epoch was not committed")
+		}
+	}
+}

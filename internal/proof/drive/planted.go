@@ -1,0 +1,130 @@
+//go:build linux && amd64
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/teems-go/teems/internal/proof/cases"
+	"github.com/teems-go/teems/internal/proof/memcheck"
+	"github.com/teems-go/teems/internal/proof/probe"
+)
+
+// plant is a line of the file of planted leaks: the function, and the kernels
+// that must be in use, if any.
+type plant struct {
+	site              int
+	function, kernels string
+}
+
+func readPlants(o options) []plant {
+	b, err := os.ReadFile(o.plants)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "drive:", err)
+		os.Exit(2)
+	}
+	var out []plant
+	for i, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
+		p := plant{site: i + 1}
+		p.function, p.kernels, _ = strings.Cut(line, " ")
+		out = append(out, p)
+	}
+	return out
+}
+
+// tries are the cases that may pass a planted leak, the likeliest first.
+func tries(p plant) []cases.Case {
+	all := cases.All()
+	name := strings.ToLower(p.function)
+	pkg, _, _ := strings.Cut(name, ".")
+	rank := func(c cases.Case) int {
+		switch f := strings.ToLower(c.Name); {
+		case slices.Contains(c.Functions(), p.function):
+			return 0
+		case strings.HasPrefix(name, f):
+			return 1
+		case strings.HasPrefix(f, pkg+"."):
+			return 2
+		}
+		return 3
+	}
+	slices.SortStableFunc(all, func(a, b cases.Case) int { return rank(a) - rank(b) })
+	return all
+}
+
+// kernelsOf are the kernels to try a planted leak with.
+func kernelsOf(p plant) []string {
+	if p.kernels != "" {
+		return []string{p.kernels}
+	}
+	return []string{"portable", "AVX2"}
+}
+
+// planted wakes every leak in turn, and runs the cases until one passes it.
+// What memcheck says of it stands between two lines of its log.
+func planted(o options) bool {
+	for _, p := range readPlants(o) {
+		if p.kernels == "AVX-512" {
+			continue // valgrind does not know them: the stepper's
+		}
+		for kind := probe.Branch; kind <= probe.Kinds; kind++ {
+			if (o.site != 0 && p.site != o.site) || (o.kind != 0 && int(kind) != o.kind) {
+				continue
+			}
+			memcheck.Print(fmt.Sprintf("** plant %d %d %s: %v", p.site, kind, p.function, kind))
+			wake(p, kind)
+			memcheck.Print("** end")
+		}
+	}
+	return true
+}
+
+// The leaks in assembly have a switch of their own, which rewritten builds have.
+var (
+	wakeAssembly = func(site, kind int) {}
+	assemblyHits = func() int { return 0 }
+)
+
+// awake wakes a leak, or puts all to sleep.
+func awake(site int, kind probe.Kind) {
+	probe.Site, probe.Wake, probe.Hits = site, kind, 0
+	wakeAssembly(site, int(kind))
+}
+
+func hits() int { return probe.Hits + assemblyHits() }
+
+func wake(p plant, kind probe.Kind) {
+	defer awake(0, probe.Asleep)
+	for _, c := range tries(p) {
+		for _, k := range kernelsOf(p) {
+			if !choose(k) {
+				continue
+			}
+			for _, workers := range []int{1, 3} {
+				for _, n := range []int{16, 100} {
+					awake(0, probe.Asleep)
+					x := c.Setup(n, workers)
+					x.Fill(random(1))
+					for _, s := range x.Secrets {
+						memcheck.Undefined(s)
+					}
+					awake(p.site, kind)
+					run(x)
+					if hits() > 0 {
+						return
+					}
+				}
+			}
+		}
+	}
+	fmt.Println("never passed:", p.function)
+}
+
+// run does a case; a planted early exit may make it panic.
+func run(x *cases.Ready) {
+	defer func() { _ = recover() }()
+	x.Do()
+}

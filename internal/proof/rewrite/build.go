@@ -1,0 +1,69 @@
+package rewrite
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Driver is a built drive, in a directory of its own.
+type Driver struct {
+	*Result
+	Dir, Path  string
+	PlantsFile string // for drive's flag of that name
+}
+
+// Build rewrites the sources as the options say and builds drive from them.
+// Remove the directory when done.
+func Build(root string, o Options) (*Driver, error) {
+	dir, err := os.MkdirTemp("", "teems-proof-")
+	if err != nil {
+		return nil, err
+	}
+	d := &Driver{Dir: dir, Path: filepath.Join(dir, "drive"), PlantsFile: filepath.Join(dir, "plants")}
+	if d.Result, err = Do(root, dir, o); err != nil {
+		return nil, err
+	}
+	var lines strings.Builder
+	for _, p := range d.Plants {
+		fmt.Fprintln(&lines, p.Function, p.Kernels())
+	}
+	if err := os.WriteFile(d.PlantsFile, []byte(lines.String()), 0o666); err != nil {
+		return nil, err
+	}
+	tags := strings.Join(append([]string{"proof"}, o.Tags...), ",")
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-overlay", d.Overlay, "-tags", tags, "-o", d.Path, Module+"/internal/proof/drive")
+	cmd.Dir = root
+	// Memcheck reads version 4 of the debugging format, and no later one.
+	cmd.Env = append(os.Environ(), "GOEXPERIMENT=nodwarf5", "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go build: %v\n%s", err, out)
+	}
+	return d, nil
+}
+
+// Remove deletes the driver and the rewritten sources.
+func (d *Driver) Remove() { os.RemoveAll(d.Dir) }
+
+// Kernels is the name of the kernels that an assembly function belongs to, or
+// nothing.
+func (p Plant) Kernels() string {
+	switch {
+	case !p.Assembly:
+		return ""
+	case strings.HasSuffix(p.Function, "AVX512"):
+		return "AVX-512"
+	}
+	return "AVX2"
+}
+
+// Root is the directory of the module.
+func Root() (string, error) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return "", fmt.Errorf("go list -m: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
