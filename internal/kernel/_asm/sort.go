@@ -34,6 +34,10 @@ type group []int
 const (
 	groups   = 16 // registers of groups in a block kernel
 	reverseZ = 31 // the index that reverses lanes
+	evenZ    = 30 // the indices that undo the exchange of lanes of two groups
+	oddZ     = 29
+	spareZ   = 28
+	thin     = 20 // and what less may overwrite
 )
 
 // Mask registers 5 to 7 hold the upper lanes of pairs at distance 1, 2 and 4.
@@ -55,20 +59,26 @@ func loadReverse() {
 	VMOVDQU64(constant("reverse", []uint32{7, 0, 6, 0, 5, 0, 4, 0, 3, 0, 2, 0, 1, 0, 0, 0}), zs[reverseZ])
 }
 
-// less sets K1 to the lanes in which p is less than a.
+// less sets K1 to the lanes in which p is less than a. Of two words the first
+// counts, or the second where the first ones are equal; so words are thinned
+// out by halves until one is left. It overwrites the registers from thin on.
 func less(p, a group) {
-	last := len(a) - 1
-	VPCMPUQ(U8(1), zs[a[0]], zs[p[0]], reg.K1)
-	for w := 1; w <= last; w++ {
-		// K2: all words before are equal.
-		if w == 1 {
-			VPCMPEQQ(zs[a[0]], zs[p[0]], reg.K2)
-		} else {
-			VPCMPEQQ(zs[a[w-1]], zs[p[w-1]], reg.K2, reg.K2)
+	to := thin
+	for k := reg.K2; len(a) > 1; k = reg.K3 {
+		var q, b group
+		for w := 0; w < len(a); w += 2 {
+			VPCMPEQQ(zs[a[w]], zs[p[w]], k)
+			VPBLENDMQ(zs[a[w+1]], zs[a[w]], k, zs[to])
+			VPBLENDMQ(zs[p[w+1]], zs[p[w]], k, zs[to+1])
+			b, q = append(b, to), append(q, to+1)
+			to += 2
+			if k == reg.K2 {
+				k = reg.K4
+			}
 		}
-		VPCMPUQ(U8(1), zs[a[w]], zs[p[w]], reg.K2, reg.K3)
-		KORB(reg.K3, reg.K1, reg.K1)
+		a, p = b, q
 	}
+	VPCMPUQ(U8(1), zs[a[0]], zs[p[0]], reg.K1)
 }
 
 // exchange puts the lesser elements in a and the others in b; free is a group
@@ -107,7 +117,7 @@ func (k sortKernel) within(a group, pattern, distance int, free group) {
 		}
 	}
 	if k.words == 1 {
-		x, p, t := zs[a[0]], zs[free[0]], zs[30]
+		x, p, t := zs[a[0]], zs[free[0]], zs[spareZ]
 		VPMINUQ(p, x, t)
 		VPMAXUQ(p, x, upper(distance), t)
 		VMOVDQA64(t, x)
@@ -120,6 +130,39 @@ func (k sortKernel) within(a group, pattern, distance int, free group) {
 	for w := range a {
 		VMOVDQA64(zs[free[w]], reg.K1, zs[a[w]])
 	}
+}
+
+// cleanLanes compares the lanes of two groups at distances 4, 2 and 1. The
+// lanes are exchanged between the groups so that whole registers are compared;
+// within one register every comparison would be made twice.
+func (k sortKernel) cleanLanes(a, b, free *group) {
+	mix := func(f func(x, y, to Op), g func(x, y, to Op)) {
+		for w := range *a {
+			x, y, t := zs[(*a)[w]], zs[(*b)[w]], zs[(*free)[w]]
+			f(x, y, t)
+			g(x, y, y)
+		}
+		*a, *free = *free, *a
+	}
+	quarters := func(order uint8) func(x, y, to Op) {
+		return func(x, y, to Op) { VSHUFI64X2(U8(order), y, x, to) }
+	}
+	low := func(x, y, to Op) { VPUNPCKLQDQ(y, x, to) }
+	high := func(x, y, to Op) { VPUNPCKHQDQ(y, x, to) }
+	mix(quarters(0x44), quarters(0xee))
+	k.exchange(a, b, free)
+	mix(quarters(0x88), quarters(0xdd))
+	k.exchange(a, b, free)
+	mix(low, high)
+	k.exchange(a, b, free)
+	mix(low, high)
+	for w := range *a { // undo the exchanges of quarters
+		x, y, t := zs[(*a)[w]], zs[(*b)[w]], zs[(*free)[w]]
+		VMOVDQA64(x, t)
+		VPERMT2Q(y, zs[evenZ], x)
+		VPERMT2Q(y, zs[oddZ], t)
+	}
+	*b, *free = *free, *b
 }
 
 func (k sortKernel) reverse(a group) {
@@ -160,6 +203,8 @@ func (k sortKernel) block(verb string, sort bool) {
 	Load(Param("blocks"), left)
 	loadUppers()
 	loadReverse()
+	VMOVDQU64(constant("even_quarters", []uint32{0, 0, 1, 0, 8, 0, 9, 0, 4, 0, 5, 0, 12, 0, 13, 0}), zs[evenZ])
+	VMOVDQU64(constant("odd_quarters", []uint32{2, 0, 3, 0, 10, 0, 11, 0, 6, 0, 7, 0, 14, 0, 15, 0}), zs[oddZ])
 	Label("block")
 	var gs []group
 	for g := range n {
@@ -167,22 +212,22 @@ func (k sortKernel) block(verb string, sort bool) {
 		k.load(data, g*k.words*64, gs[g])
 	}
 	free := k.group(groups)
+	// Patterns and distances; one step of all groups at a time, for the groups
+	// do not wait for one another.
+	steps := func(s ...int) {
+		for i := 0; i < len(s); i += 2 {
+			for _, g := range gs {
+				k.within(g, s[i], s[i+1], free)
+			}
+		}
+	}
 	clean := func() {
-		for _, g := range gs {
-			k.within(g, 4, 4, free)
-			k.within(g, 2, 2, free)
-			k.within(g, 1, 1, free)
+		for i := 0; i < n; i += 2 {
+			k.cleanLanes(&gs[i], &gs[i+1], &free)
 		}
 	}
 	if sort {
-		for _, g := range gs {
-			k.within(g, 1, 1, free)
-			k.within(g, 3, 2, free)
-			k.within(g, 1, 1, free)
-			k.within(g, 7, 4, free)
-			k.within(g, 2, 2, free)
-			k.within(g, 1, 1, free)
-		}
+		steps(1, 1, 3, 2, 1, 1, 7, 4, 2, 2, 1, 1)
 		for h := 1; h < n; h *= 2 {
 			for s := 0; s < n; s += 2 * h {
 				// The upper half is turned round before: what is left of it is
