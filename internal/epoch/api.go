@@ -6,6 +6,7 @@ import (
 	"github.com/teems-go/teems/geometry"
 	"github.com/teems-go/teems/internal/commit"
 	"github.com/teems-go/teems/internal/ingest"
+	"github.com/teems-go/teems/internal/record"
 	"github.com/teems-go/teems/internal/session"
 )
 
@@ -21,8 +22,10 @@ type Keys interface {
 	ClientKey(id uint32, keyHash [32]byte, generation uint32) [32]byte
 	// SimulatedClientKey is the key of a client that exists at genesis for a simulation.
 	SimulatedClientKey(id uint32) [32]byte
-	// Session makes the AEAD of one direction of one session.
-	Session(clientKey [32]byte, direction, role uint8, clientSalt, serverSalt [16]byte) session.AEAD
+	// SessionKey is the key of one direction of one session.
+	SessionKey(clientKey [32]byte, direction, role uint8, clientSalt, serverSalt [16]byte) session.Key
+	// AEAD makes the AEAD of a session's key.
+	AEAD(key *session.Key) session.AEAD
 }
 
 // Config is what a server is made of. All of it but the keys is public.
@@ -38,8 +41,9 @@ type Config struct {
 	Workers   int      // T
 	Keys      Keys
 	Store     commit.Store
-	Random    io.Reader    // for state tags only
-	Log       func(string) // public facts only; nil discards
+	Random    io.Reader     // for state tags only
+	Log       func(string)  // public facts only; nil discards
+	Memory    record.Memory // for bulk arrays; nil: the heap
 }
 
 // Header is the header of a frame between servers; docs/protocol.md section 2.3.

@@ -22,7 +22,6 @@ type attempt struct {
 	id       commit.ID
 	at       *geometry.Attempt
 	clients  []uint32 // the roster's clients that submit to this server, in order
-	lease    *lease   // of the arrays that frames view
 	out      *outcome
 	heard    []bool // by storage role index: its registrations have come
 	changes  [][]change
@@ -81,11 +80,13 @@ func (s *Server) begin(epoch uint64, n uint16, roster Roster) error {
 		Cluster: s.cfg.Cluster, Manifest: s.cfg.Manifest, Era: s.cfg.Era, Epoch: epoch, Attempt: n,
 		Previous: s.commit.Head(), Roster: rosterHash(roster), Users: users, Boots: boots,
 	}
-	if s.attempt != nil && !s.attempt.lease.free() {
-		s.makeRoles() // frames of the last attempt still view its arrays
+	if !s.views.free() {
+		s.retire() // frames of the last attempt still view its arrays
 	}
+	s.release()
+	s.views = &lease{}
 	t := &attempt{
-		epoch: epoch, number: n, id: facts.ID(), at: at, clients: clients, lease: &lease{},
+		epoch: epoch, number: n, id: facts.ID(), at: at, clients: clients,
 		out:   &outcome{epoch: epoch, attempt: n, users: users, void: int(n) > g.Params().Attempts},
 		heard: make([]bool, len(g.Storages())), changes: make([][]change, len(g.Storages())),
 	}
@@ -254,7 +255,7 @@ func (s *Server) beginStore(dir *token.Directory, roster Roster) error {
 		t.placed = true
 		return nil
 	}
-	s.store.Begin(t.at, s.spare())
+	s.store.Begin(t.at)
 	if err := s.readControls(dir, roster); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/teems-go/teems/geometry"
+	"github.com/teems-go/teems/internal/arena"
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/commit"
 	"github.com/teems-go/teems/internal/epoch"
@@ -78,7 +79,7 @@ func newCluster(tb testing.TB, channel string, n, m, workers int) *cluster {
 	for i := range m {
 		s, err := epoch.New(epoch.Config{
 			Geometry: g, Self: i, Cluster: c.id, Era: 1, Simulated: n, Boot: boot(i), Workers: workers,
-			Keys: keys.NewServer(c.schedule, [32]byte{3}, workers), Store: volatile{}, Random: rand.Reader,
+			Keys: keys.NewServer(c.schedule, [32]byte{3}, workers), Store: volatile{}, Random: rand.Reader, Memory: arena.New(),
 		})
 		if err != nil {
 			tb.Fatal(err)

@@ -47,7 +47,8 @@ func (s *Server) Attach(id uint64, client uint32, role uint8, salt [16]byte) {
 	if m.generation > 0 {
 		key = k.ClientKey(client, m.keyHash, m.generation)
 	}
-	x := t.Attach(id, client, k.Session(key, cell.Up, role, salt, s.cfg.Boot), k.Session(key, cell.Down, role, salt, s.cfg.Boot))
+	x := t.Attach(id, client,
+		k.SessionKey(key, cell.Up, role, salt, s.cfg.Boot), k.SessionKey(key, cell.Down, role, salt, s.cfg.Boot))
 	s.sessions[id] = x
 	s.ready.Attached = append(s.ready.Attached, Attached{Session: id, Generation: m.generation})
 	s.welcome[t] = append(s.welcome[t], x)
@@ -56,9 +57,17 @@ func (s *Server) Attach(id uint64, client uint32, role uint8, salt [16]byte) {
 // Detach removes a session.
 func (s *Server) Detach(id uint64) {
 	if x := s.sessions[id]; x != nil {
-		x.Table.Detach(x)
+		s.table(x).Detach(x)
 		delete(s.sessions, id)
 	}
+}
+
+// table is the table that a session is in.
+func (s *Server) table(x *session.Session) *session.Table {
+	if x.Role == cell.RoleIngestion {
+		return s.up
+	}
+	return s.down
 }
 
 // Cells takes a batch of sealed cells from clients.
@@ -72,7 +81,7 @@ func (s *Server) Cells(batch []session.Cell) {
 		switch x := s.sessions[c.Session]; {
 		case x == nil:
 			s.ready.Refused = append(s.ready.Refused, Refused{c.Session, session.NotAttached, c.Epoch})
-		case x.Table == s.up:
+		case x.Role == cell.RoleIngestion:
 			up = append(up, session.Arrived{From: x, Cell: c})
 		default:
 			down = append(down, session.Arrived{From: x, Cell: c})
@@ -108,10 +117,10 @@ func (s *Server) backlog(o *outcome, x *session.Session) {
 		return
 	}
 	to := []*session.Session{x}
-	if x.Table == s.up && o.epoch > s.through[v][u] {
+	if x.Role == cell.RoleIngestion && o.epoch > s.through[v][u] {
 		s.jobs = append(s.jobs, s.results(o, to))
 	}
-	if x.Table == s.down && o.epoch > s.acked[v][u] {
+	if x.Role == cell.RoleStorage && o.epoch > s.acked[v][u] {
 		s.jobs = append(s.jobs, s.deliveries(o, to))
 	}
 }

@@ -96,7 +96,7 @@ func parseOutcome(b []byte, stride int) (*outcome, error) {
 		return nil, ErrState
 	}
 	n := len(part[2]) / record.HeadBytes
-	o.boxes = record.NewTable(n, stride)
+	o.boxes = record.NewTable(record.Heap{}, n, stride)
 	if o.boxes.Put(0, n, part[2], part[3]) != nil {
 		return nil, ErrState
 	}

@@ -18,7 +18,7 @@ func (s *Server) sendBytes(to int, kind Kind, data []byte, width, n, most int) {
 	}
 	for from := 0; from < n; from += most {
 		k := min(most, n-from)
-		s.send(PeerFrame{To: to, Header: s.header(kind, from, k), Parts: [][]byte{data[from*width : (from+k)*width]}, lease: s.attempt.lease})
+		s.send(PeerFrame{To: to, Header: s.header(kind, from, k), Parts: [][]byte{data[from*width : (from+k)*width]}, lease: s.views})
 	}
 }
 
@@ -30,7 +30,7 @@ func (s *Server) sendRows(to int, kind Kind, rows record.Table, first int) {
 	}
 	for from := 0; from < n; from += most {
 		k := min(most, n-from)
-		s.send(PeerFrame{To: to, Header: s.header(kind, first+from, k), Parts: rows.Payload(from, from+k), lease: s.attempt.lease})
+		s.send(PeerFrame{To: to, Header: s.header(kind, first+from, k), Parts: rows.Payload(from, from+k), lease: s.views})
 	}
 }
 

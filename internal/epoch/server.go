@@ -18,6 +18,7 @@ package epoch
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/teems-go/teems/geometry"
@@ -71,6 +72,10 @@ type Server struct {
 	asked    []Registration // registrations that no final epoch holds
 	early    []earlyFrame
 
+	views   *lease // of the roles' arrays, which frames view
+	retired []retired
+	dropped []*outcome // whose mailboxes are to be given back
+
 	inbox   []PeerFrame // frames of this server to itself
 	ready   Ready
 	jobs    []job
@@ -99,6 +104,9 @@ type earlyFrame struct {
 // New returns the machine with the state that its store holds, or with that of
 // a new cluster.
 func New(cfg Config) (*Server, error) {
+	if cfg.Memory == nil {
+		cfg.Memory = record.Heap{}
+	}
 	g := cfg.Geometry
 	s := &Server{
 		cfg:            cfg,
@@ -137,14 +145,55 @@ func index(i int, ok bool) int {
 func (s *Server) makeRoles() {
 	g := s.cfg.Geometry
 	if s.i >= 0 {
-		s.ingest = ingest.New(g, s.i, s.cfg.Keys, s.cfg.Era, s.workers)
+		s.ingest = ingest.New(g, s.i, s.cfg.Keys, s.cfg.Era, s.workers, s.cfg.Memory)
 	}
 	if s.r >= 0 {
-		s.route = route.New(g, s.r, s.workers)
+		s.route = route.New(g, s.r, s.workers, s.cfg.Memory)
 	}
 	if s.d >= 0 {
-		s.store = store.New(g, s.d, s.cfg.Keys, s.cfg.Era, s.workers)
+		s.store = store.New(g, s.d, s.cfg.Keys, s.cfg.Era, s.workers, s.cfg.Memory)
 	}
+}
+
+// retire sets the arrays of the roles aside until their frames are sent.
+func (s *Server) retire() {
+	s.retired = append(s.retired, retired{s.views, s.ingest, s.route, s.store})
+	s.makeRoles()
+}
+
+// retired is machines of an aborted attempt, of which frames are still unsent.
+type retired struct {
+	lease  *lease
+	ingest *ingest.Machine
+	route  *route.Machine
+	store  *store.Machine
+}
+
+// release gives back the memory of what nobody reads any more: machines set
+// aside, and mailboxes whose cells are sealed.
+func (s *Server) release() {
+	s.retired = slices.DeleteFunc(s.retired, func(r retired) bool {
+		if !r.lease.free() {
+			return false
+		}
+		if r.ingest != nil {
+			r.ingest.Free()
+		}
+		if r.route != nil {
+			r.route.Free()
+		}
+		if r.store != nil {
+			r.store.Free()
+		}
+		return true
+	})
+	if len(s.jobs) > 0 {
+		return // an old epoch's cell may still have to be sealed
+	}
+	for _, o := range s.dropped {
+		o.boxes.Free(s.cfg.Memory)
+	}
+	s.dropped = s.dropped[:0]
 }
 
 func (s *Server) makeSessions() {
@@ -156,7 +205,7 @@ func (s *Server) makeSessions() {
 		slots, slot := slotsOf(g, owners, index)
 		return session.New(session.Config{
 			Cluster: s.cfg.Cluster, Role: role, Server: uint32(s.cfg.Self), Type: typ, CellBytes: width,
-			Slots: slots, Slot: slot, Hash: s.cfg.Keys.Hash, Workers: s.workers, Parallel: s.cfg.Workers,
+			Slots: slots, Slot: slot, Hash: s.cfg.Keys.Hash, AEAD: s.cfg.Keys.AEAD, Memory: s.cfg.Memory, Workers: s.workers, Parallel: s.cfg.Workers,
 		}, s.commit.Epoch())
 	}
 	s.up = table(cell.RoleIngestion, cell.TypeSubmission, g.SubmissionBytes(), s.ingestionTable, s.i)

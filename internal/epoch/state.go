@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/teems-go/teems/internal/commit"
-	"github.com/teems-go/teems/internal/record"
 	"github.com/teems-go/teems/internal/session"
 	"github.com/teems-go/teems/internal/token"
 )
@@ -26,7 +25,6 @@ type state struct {
 	acked       marks        // deliveries acknowledged, on a storage server
 	through     marks        // results acknowledged, on an ingestion server
 	history     []*outcome   // final epochs that some client may still need, oldest first
-	spares      []record.Table
 }
 
 // marks are an epoch for each client of one role of this server, by virtual
@@ -214,8 +212,13 @@ func (s *Server) finish() error {
 		t.Return(taken)
 		delete(s.taken, t)
 	}
-	s.attempt = nil
+	for k, o := range s.prepared {
+		if k != n {
+			s.dropped = append(s.dropped, o)
+		}
+	}
 	clear(s.prepared)
+	s.attempt = nil
 	s.deliver(s.history[len(s.history)-1])
 	return nil
 }
@@ -257,9 +260,7 @@ func (s *Server) apply(o *outcome) error {
 		if err := s.cfg.Store.Delete(nameHistory(d.epoch)); err != nil {
 			return err
 		}
-		if len(s.jobs) == 0 { // a cell of that epoch may still have to be sealed
-			s.spares = append(s.spares, d.boxes)
-		}
+		s.dropped = append(s.dropped, d)
 	}
 	s.registered(o)
 	return nil
@@ -306,16 +307,6 @@ func (s *Server) forget() (dropped []*outcome) {
 		s.history = s.history[1:]
 	}
 	return dropped
-}
-
-// spare returns mailbox arrays that nobody needs any more, if there are any.
-func (s *Server) spare() record.Table {
-	if len(s.spares) == 0 {
-		return record.Table{}
-	}
-	t := s.spares[len(s.spares)-1]
-	s.spares = s.spares[:len(s.spares)-1]
-	return t
 }
 
 // registered answers the registrations that an epoch holds.

@@ -48,6 +48,7 @@ type Machine struct {
 	nid     int // k_out of the ID channel
 	ntok    int // k_out of the token channel
 	workers *oblivious.Workers
+	memory  record.Memory
 	checker *token.Checker
 	sender  *survive.Sender
 
@@ -85,12 +86,12 @@ type tokenColumns struct {
 }
 
 // New returns the machine of the ingestion server with role index i.
-func New(g *geometry.Geometry, i int, keys Keys, era uint32, w *oblivious.Workers) *Machine {
+func New(g *geometry.Geometry, i int, keys Keys, era uint32, w *oblivious.Workers, memory record.Memory) *Machine {
 	p := g.Params()
 	rules := token.Rules{Open: p.ID.Open, Slots: uint16(p.Token.In), Lmax: uint64(p.TokenEpochs), Hmax: uint64(p.HorizonEpochs)}
 	pattern := g.Pattern()
 	return &Machine{
-		g: g, index: i, nid: p.ID.Out, ntok: p.Token.Out, workers: w,
+		g: g, index: i, nid: p.ID.Out, ntok: p.Token.Out, workers: w, memory: memory,
 		checker: token.NewChecker(rules, []token.Key{{Era: era, MAC: keys}}),
 		sender:  survive.NewSender(w, keys),
 		shards:  choice.NewDivider(uint32(g.VirtualShards())),
@@ -99,6 +100,9 @@ func New(g *geometry.Geometry, i int, keys Keys, era uint32, w *oblivious.Worker
 		storage: g.StorageTable(),
 	}
 }
+
+// Free gives the machine's arrays back; it is not used afterwards.
+func (m *Machine) Free() { m.table.Free(m.memory) }
 
 // Begin judges the submissions and makes the records. a is the attempt's
 // identity. When the ID channel is in use the sections of headers are ready for
@@ -117,7 +121,7 @@ func (m *Machine) Begin(at *geometry.Attempt, epoch uint64, a [32]byte, dir *tok
 func (m *Machine) read(subs Submissions) {
 	g, outs := m.g, m.g.Outs()
 	n := m.attempt.Records(m.index)
-	m.table = m.table.Resize(n, g.Stride())
+	m.table = m.table.Resize(m.memory, n, g.Stride())
 	m.heads = record.Grow(m.heads, len(subs.Clients)*outs*cell.MessageHeader)
 	body := g.Params().CellBytes
 	if body < g.Stride() {

@@ -30,10 +30,13 @@ func NewServer(s *Schedule, seed [32]byte, workers int) *Server {
 // simulation.
 func (k *Server) SimulatedClientKey(id uint32) [32]byte { return SimulatedClientKey(k.seed, id) }
 
-// Session is the function Session.
-func (k *Server) Session(clientKey [32]byte, direction, role uint8, clientSalt, serverSalt [16]byte) AEAD {
-	return Session(clientKey, direction, role, clientSalt, serverSalt)
+// SessionKey is the function SessionKey.
+func (k *Server) SessionKey(clientKey [32]byte, direction, role uint8, clientSalt, serverSalt [16]byte) [SessionKeyBytes]byte {
+	return SessionKey(clientKey, direction, role, clientSalt, serverSalt)
 }
+
+// AEAD is the function SessionAEAD.
+func (k *Server) AEAD(key *[SessionKeyBytes]byte) AEAD { return SessionAEAD(key) }
 
 // Tags is MACs.Tags on all threads.
 func (k *Server) Tags(kind uint8, inputs, out []byte) {

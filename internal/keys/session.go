@@ -23,11 +23,16 @@ func SessionKey(clientKey [32]byte, direction, role uint8, clientSalt, serverSal
 }
 
 // Session is the ChaCha20-Poly1305 of a session. Nonces are 12 bytes and the
-// caller's: one plaintext per nonce, ever. It is 32 bytes; a server keeps four
-// for each client, where as many AES-GCMs would take 5 KiB and, with more clients
-// than fit the caches, more time too (docs/design/0002).
+// caller's: one plaintext per nonce, ever.
 func Session(clientKey [32]byte, direction, role uint8, clientSalt, serverSalt [16]byte) AEAD {
 	key := SessionKey(clientKey, direction, role, clientSalt, serverSalt)
+	return SessionAEAD(&key)
+}
+
+// SessionAEAD is the ChaCha20-Poly1305 of a session's key. It is 32 bytes and
+// quickly made; a server makes it anew for each cell and keeps the key, where an
+// AES-GCM would have to be kept ready at 1280 bytes (docs/design/0002).
+func SessionAEAD(key *[SessionKeyBytes]byte) AEAD {
 	a, err := chacha20poly1305.New(key[:])
 	if err != nil {
 		panic("keys: " + err.Error()) // only for other key sizes

@@ -24,7 +24,7 @@ var table = []layer{
 		"attest/tsm",
 	}},
 	{"L3 nodes, untrusted parts, simulators", module, []string{
-		"internal/coordinator", "internal/gateway", "internal/node", "internal/node/deployment", "internal/simnet",
+		"internal/arena", "internal/coordinator", "internal/gateway", "internal/node", "internal/node/deployment", "internal/simnet",
 	}},
 	{"client library", module, []string{
 		"client", "teemstest",

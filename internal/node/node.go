@@ -26,6 +26,7 @@ import (
 
 	"github.com/teems-go/teems/attest"
 	"github.com/teems-go/teems/geometry"
+	"github.com/teems-go/teems/internal/arena"
 	"github.com/teems-go/teems/internal/atls"
 	"github.com/teems-go/teems/internal/commit"
 	"github.com/teems-go/teems/internal/epoch"
@@ -202,7 +203,7 @@ func (n *Node) newLoop(secret *Secret) (*loop, error) {
 		Geometry: n.g, Self: n.cfg.Self, Cluster: n.cluster(),
 		Manifest: n.cfg.Manifest.Hash(), Genesis: n.cfg.Genesis, Era: era,
 		Simulated: simulated, Boot: n.boot, Workers: threads,
-		Keys:  machineKeys{keys.NewServer(schedule, seed, threads)},
+		Keys: keys.NewServer(schedule, seed, threads), Memory: arena.New(),
 		Store: n.cfg.Store, Random: n.cfg.Rand,
 		Log: func(s string) { n.cfg.Log("machine: " + s) },
 	})

@@ -8,16 +8,8 @@ import (
 
 	"github.com/teems-go/teems/internal/keys"
 	"github.com/teems-go/teems/internal/mesh"
-	"github.com/teems-go/teems/internal/session"
 	"github.com/teems-go/teems/internal/wire"
 )
-
-// machineKeys is the key schedule as the machine wants it.
-type machineKeys struct{ *keys.Server }
-
-func (k machineKeys) Session(clientKey [32]byte, direction, role uint8, clientSalt, serverSalt [16]byte) session.AEAD {
-	return k.Server.Session(clientKey, direction, role, clientSalt, serverSalt)
-}
 
 // SecretBytes is the length of an encoded secret: master 32, cluster seed 32.
 const SecretBytes = 64

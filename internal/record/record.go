@@ -37,25 +37,54 @@ type Head struct {
 	Real   uint32 // 1 for a message, 0 for a dummy
 }
 
+// Memory is where bulk arrays live. Get returns n bytes, aligned to 64, with any
+// content but secrets of another trust domain; Put gives them back.
+type Memory interface {
+	Get(n int) []byte
+	Put(b []byte)
+}
+
+// Heap is memory of the garbage collector's.
+type Heap struct{}
+
+// Get implements Memory.
+func (Heap) Get(n int) []byte { return oblivious.MakeRows((n+7)/8, 8).Data[:n] }
+
+// Put implements Memory.
+func (Heap) Put([]byte) {}
+
 // Table is n records: heads and bodies, row i of each belonging together.
 type Table struct {
 	Heads, Bodies oblivious.Rows
 }
 
-// NewTable makes a zeroed table of n rows with bodies at the given stride.
-func NewTable(n, stride int) Table {
-	return Table{Heads: oblivious.MakeRows(n, HeadBytes), Bodies: oblivious.MakeRows(n, stride)}
+// NewTable makes a table of n rows with bodies at the given stride. The content
+// is unspecified.
+func NewTable(m Memory, n, stride int) Table {
+	return Table{
+		Heads:  oblivious.Rows{Data: m.Get(n * HeadBytes), Width: HeadBytes},
+		Bodies: oblivious.Rows{Data: m.Get(n * stride), Width: stride},
+	}
 }
 
-// Resize returns a table of n rows that reuses t's memory where it is large
-// enough. The content is unspecified.
-func (t Table) Resize(n, stride int) Table {
+// Resize returns a table of n rows in t's memory where that is large enough, and
+// else in new memory, for which t's is given back. The content is unspecified.
+func (t Table) Resize(m Memory, n, stride int) Table {
 	if t.Bodies.Width != stride || cap(t.Heads.Data) < n*HeadBytes || cap(t.Bodies.Data) < n*stride {
-		return NewTable(n, stride)
+		t.Free(m)
+		return NewTable(m, n, stride)
 	}
 	t.Heads.Data = t.Heads.Data[:n*HeadBytes]
 	t.Bodies.Data = t.Bodies.Data[:n*stride]
 	return t
+}
+
+// Free gives a table's memory back.
+func (t Table) Free(m Memory) {
+	if t.Bodies.Width > 0 {
+		m.Put(t.Heads.Data)
+		m.Put(t.Bodies.Data)
+	}
 }
 
 // Len is the number of rows.

@@ -31,6 +31,7 @@ type Machine struct {
 	g       *geometry.Geometry
 	index   int // role index r
 	workers *oblivious.Workers
+	memory  record.Memory
 	decider *survive.Decider
 	attempt *geometry.Attempt
 
@@ -45,9 +46,12 @@ type Machine struct {
 }
 
 // New returns the machine of the routing server with role index r.
-func New(g *geometry.Geometry, r int, w *oblivious.Workers) *Machine {
-	return &Machine{g: g, index: r, workers: w, decider: survive.NewDecider(w)}
+func New(g *geometry.Geometry, r int, w *oblivious.Workers, memory record.Memory) *Machine {
+	return &Machine{g: g, index: r, workers: w, memory: memory, decider: survive.NewDecider(w)}
 }
+
+// Free gives the machine's arrays back; it is not used afterwards.
+func (m *Machine) Free() { m.table.Free(m.memory) }
 
 // Begin makes room for what the ingestion servers will send.
 func (m *Machine) Begin(at *geometry.Attempt) {
@@ -61,7 +65,7 @@ func (m *Machine) Begin(at *geometry.Attempt) {
 	m.tableFrom.Reset(ingestions, func(i int) (int, int) {
 		return at.RouterOffset(i, m.index), at.DealRows(i, m.index)
 	})
-	m.table = m.table.Resize(at.RouterWork(m.index), m.g.Stride())
+	m.table = m.table.Resize(m.memory, at.RouterWork(m.index), m.g.Stride())
 }
 
 // Headers takes rows [first, first+rows) of ingestion server i's headers.

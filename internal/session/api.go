@@ -6,6 +6,9 @@ type AEAD = interface {
 	Open(dst, nonce, ciphertext, additionalData []byte) ([]byte, error)
 }
 
+// Key is the key of one direction of a session.
+type Key = [32]byte
+
 // Cell is a sealed cell from a client, as a gateway hands it on.
 type Cell struct {
 	Session  uint64

@@ -19,6 +19,7 @@ import (
 
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/oblivious"
+	"github.com/teems-go/teems/internal/record"
 )
 
 // Config describes one role of one server.
@@ -31,27 +32,34 @@ type Config struct {
 	Slots     int    // clients that this role can have
 	Slot      func(client uint32) int
 	Hash      func([]byte) [32]byte
+	AEAD      func(*Key) AEAD
+	Memory    record.Memory // for the opened cells
 	Workers   *oblivious.Workers
 	Parallel  int
 }
 
-// Session is one attached session.
+// Session is one attached session. It holds no pointers, so that a million of
+// them cost the garbage collector nothing.
 type Session struct {
 	ID       uint64
 	Client   uint32
-	Table    *Table
-	up, down AEAD
-	sequence uint64 // highest that authenticated
-	slot     int    // the client's place
+	Role     uint8
 	proved   bool   // it sent a cell that authenticated
-	at       int    // its place in Table.order
+	slot     int32  // the client's place
+	at       int32  // its place in Table.order
+	sequence uint64 // highest that authenticated
+	up, down Key
 }
+
+// slab is how many sessions are allocated at a time, one behind the other.
+const slab = 256
 
 // Table is the sessions of one role. Its methods are for one goroutine.
 type Table struct {
 	cfg     Config
 	order   []*Session // in a deterministic order, for announcements
 	active  []*Session // by slot: the session that what is addressed to a client goes to
+	fresh   []Session  // of a slab, not used yet
 	open    uint64
 	pending *Taken
 	spare   *Taken
@@ -105,7 +113,7 @@ func New(cfg Config, epoch uint64) *Table {
 func (t *Table) newTaken(epoch uint64) *Taken {
 	n := t.cfg.Slots
 	return &Taken{
-		Epoch: epoch, Cells: make([]byte, n*t.cfg.CellBytes), Present: make([]bool, n),
+		Epoch: epoch, Cells: t.cfg.Memory.Get(n * t.cfg.CellBytes), Present: make([]bool, n),
 		Hash: make([][32]byte, n), Sequence: make([]uint64, n),
 	}
 }
@@ -119,9 +127,17 @@ func (t *Table) Submissions() int { return t.pending.Count }
 // Len is the number of attached sessions.
 func (t *Table) Len() int { return len(t.order) }
 
-// Attach adds a session of a client with its two AEADs.
-func (t *Table) Attach(id uint64, client uint32, up, down AEAD) *Session {
-	s := &Session{ID: id, Client: client, Table: t, up: up, down: down, slot: t.cfg.Slot(client), at: len(t.order)}
+// Attach adds a session of a client with the keys of its two directions.
+func (t *Table) Attach(id uint64, client uint32, up, down Key) *Session {
+	if len(t.fresh) == 0 {
+		t.fresh = make([]Session, slab)
+	}
+	s := &t.fresh[0]
+	t.fresh = t.fresh[1:]
+	*s = Session{
+		ID: id, Client: client, Role: t.cfg.Role, up: up, down: down,
+		slot: int32(t.cfg.Slot(client)), at: int32(len(t.order)),
+	}
 	t.order = append(t.order, s)
 	if t.active[s.slot] == nil {
 		t.active[s.slot] = s
@@ -131,7 +147,7 @@ func (t *Table) Attach(id uint64, client uint32, up, down AEAD) *Session {
 
 // Detach removes a session.
 func (t *Table) Detach(s *Session) {
-	last := len(t.order) - 1
+	last := int32(len(t.order) - 1)
 	t.order[s.at] = t.order[last]
 	t.order[s.at].at = s.at
 	t.order[last] = nil
@@ -203,7 +219,7 @@ func (t *Table) Cells(batch []Arrived) (refused []Refused, fresh []*Session) {
 		for i := range batch {
 			s, c := batch[i].From, batch[i].Cell
 			// All cells of a client are one worker's.
-			if s.slot%parts != p {
+			if int(s.slot)%parts != p {
 				continue
 			}
 			if code := t.take(l, s, c); code != 0 {
@@ -238,7 +254,7 @@ func (t *Table) take(l *lane, s *Session, c *Cell) Refusal {
 	ad := cell.MakeAD(&t.cfg.Cluster, cell.Up, t.cfg.Role, c.Type, t.cfg.Server)
 	ad.SetEpoch(c.Epoch)
 	ad.SetClient(s.Client)
-	slot := s.slot
+	slot := int(s.slot)
 	// The first cell of an epoch is opened where it stays; what does not
 	// authenticate leaves zeros there.
 	taken := t.pending.Present[slot]
@@ -246,7 +262,7 @@ func (t *Table) take(l *lane, s *Session, c *Cell) Refusal {
 	if !taken {
 		to = t.pending.Cell(slot, t.cfg.CellBytes)[:0]
 	}
-	if _, err := s.up.Open(to, nonce[:], c.Sealed, ad[:]); err != nil {
+	if _, err := t.cfg.AEAD(&s.up).Open(to, nonce[:], c.Sealed, ad[:]); err != nil {
 		return BadTag
 	}
 	s.sequence = c.Sequence
@@ -287,7 +303,7 @@ func (t *Table) Seal(dst []byte, to []*Session, typ uint16, epoch uint64, attemp
 			compose(to[i].Client, plain)
 			ad.SetClient(to[i].Client)
 			out := dst[i*sealed : i*sealed : (i+1)*sealed]
-			to[i].down.Seal(out, nonce[:], plain, ad[:])
+			t.cfg.AEAD(&to[i].down).Seal(out, nonce[:], plain, ad[:])
 		}
 	})
 }

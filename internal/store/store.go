@@ -28,6 +28,7 @@ type Machine struct {
 	g       *geometry.Geometry
 	index   int // role index d
 	workers *oblivious.Workers
+	memory  record.Memory
 	issuer  *token.Issuer
 	attempt *geometry.Attempt
 
@@ -38,20 +39,22 @@ type Machine struct {
 }
 
 // New returns the machine of the storage server with role index d.
-func New(g *geometry.Geometry, d int, mac token.MAC, era uint32, w *oblivious.Workers) *Machine {
+func New(g *geometry.Geometry, d int, mac token.MAC, era uint32, w *oblivious.Workers, memory record.Memory) *Machine {
 	p := g.Params()
 	rules := token.Rules{Open: p.ID.Open, Slots: uint16(p.Token.In), Lmax: uint64(p.TokenEpochs), Hmax: uint64(p.HorizonEpochs)}
-	return &Machine{g: g, index: d, workers: w, issuer: token.NewIssuer(rules, token.Key{Era: era, MAC: mac})}
+	return &Machine{g: g, index: d, workers: w, memory: memory, issuer: token.NewIssuer(rules, token.Key{Era: era, MAC: mac})}
 }
 
-// Begin makes room for what the routers will send, in memory of reuse if that
-// is large enough.
-func (m *Machine) Begin(at *geometry.Attempt, reuse record.Table) {
+// Free gives the machine's arrays back; it is not used afterwards.
+func (m *Machine) Free() { m.table.Free(m.memory) }
+
+// Begin makes room for what the routers will send.
+func (m *Machine) Begin(at *geometry.Attempt) {
 	m.attempt = at
 	m.from.Reset(len(m.g.Routers()), func(r int) (int, int) {
 		return at.StoreOffset(r, m.index), at.Section(r, m.index)
 	})
-	m.table = reuse.Resize(at.Places(m.index), m.g.Stride())
+	m.table = m.table.Resize(m.memory, at.Places(m.index), m.g.Stride())
 }
 
 // Section takes rows [first, first+rows) of router r's section.
