@@ -32,7 +32,7 @@ var table = []layer{
 	{"experiments", anything, []string{
 		"internal/load", "internal/deploy", "internal/load/simulate",
 		"experiments", "internal/experiment", "internal/experiment/figures", "internal/probe",
-		"internal/experiment/comparator", "internal/experiment/repro",
+		"internal/experiment/comparator", "internal/experiment/repro", "internal/model",
 	}},
 	{"commands", anything, []string{
 		"cmd/teems-server", "cmd/teems-gateway", "cmd/teems",
