@@ -3,75 +3,90 @@ package kernel
 import "unsafe"
 
 // Sorts on packed elements. Vector bodies sort elements of one, two or four
-// words in groups of Lanes: first the first words of all, then the second ones,
-// and so on. The number of elements is a multiple of PackedBase, whoever packs
-// fills up with words of all ones, which sort last. As everywhere, positions
-// are in elements and public, and the elements are secret.
+// words in groups of as many elements as a register has lanes: first the first
+// words of all, then the second ones, and so on. The number of elements is a
+// multiple of PackedBase; whoever packs fills up with words of all ones, which
+// sort last. Positions are in elements and public, the elements are secret.
 
-// Lanes is the number of elements of a group.
+// Lanes divides all positions that the kernels on packed elements take. It is
+// the number of elements of a group, or a multiple of it.
 const Lanes = 8
-
-// packedWords is the number of words of a block that a kernel sorts.
-const packedWords = 128
 
 // PackedBase returns the number of elements in a block that SortPacked sorts,
 // for elements of so many words, or 0 if there are no vector bodies for packed
 // elements. It depends on the machine alone.
-func PackedBase(words int) int {
-	if !packs() {
-		return 0
+func PackedBase(words int) int { return packedWords() / words }
+
+// PackedLevels returns how many levels CleanPacked does at most at a time, for
+// elements of so many words.
+func PackedLevels(words int) int {
+	n := 0
+	for 2<<n*words <= packedRegisters() && n < 3 {
+		n++
 	}
-	return packedWords / words
+	return n
 }
 
 // PackWords copies words to packed elements of one word.
-func PackWords(dst, src []uint64) { fillUp(dst, copy(dst, src)) }
+func PackWords(dst, src []uint64) {
+	fillUp(dst, copy(dst, src))
+	bias(dst)
+}
+
+// UnpackWords undoes PackWords; it changes src.
+func UnpackWords(dst, src []uint64) {
+	bias(src)
+	copy(dst, src)
+}
 
 // PackPairs copies pairs to packed elements of two words.
 func PackPairs(dst, keys, values []uint64) {
 	sameLength(len(keys), len(values))
-	n := len(keys)
-	for g := 0; g < len(dst); g += 2 * Lanes {
-		i, j := min(g/2, n), min(g/2+Lanes, n)
-		fillUp(dst[g:g+Lanes], copy(dst[g:], keys[i:j]))
-		fillUp(dst[g+Lanes:g+2*Lanes], copy(dst[g+Lanes:], values[i:j]))
+	n, l := len(keys), groupLanes()
+	for g := 0; g < len(dst); g += 2 * l {
+		i, j := min(g/2, n), min(g/2+l, n)
+		fillUp(dst[g:g+l], copy(dst[g:], keys[i:j]))
+		fillUp(dst[g+l:g+2*l], copy(dst[g+l:], values[i:j]))
 	}
+	bias(dst)
 }
 
-// UnpackPairs undoes PackPairs.
+// UnpackPairs undoes PackPairs; it changes src.
 func UnpackPairs(keys, values, src []uint64) {
-	for i := 0; i < len(keys); i += Lanes {
-		e := min(i+Lanes, len(keys))
+	bias(src)
+	l := groupLanes()
+	for i := 0; i < len(keys); i += l {
+		e := min(i+l, len(keys))
 		copy(keys[i:e], src[2*i:])
-		copy(values[i:e], src[2*i+Lanes:])
+		copy(values[i:e], src[2*i+l:])
 	}
 }
 
 // PackHeaders copies headers to packed elements of four words.
 func PackHeaders(dst []uint64, src [][4]uint64) {
-	whole := len(src) / Lanes
-	if whole > 0 {
-		packHeaders(unsafe.Pointer(&dst[:whole*4*Lanes][0]), unsafe.Pointer(&src[0]), whole)
-	}
-	src, dst = src[whole*Lanes:], dst[whole*4*Lanes:]
+	l := groupLanes()
+	whole := len(src) / l
+	packHeaders(dst[:whole*4*l], src)
+	src, dst = src[whole*l:], dst[whole*4*l:]
 	fillUp(dst, 0)
 	for i, h := range src {
 		for w, x := range h {
-			dst[w*Lanes+i] = x
+			dst[w*l+i] = x
 		}
 	}
+	bias(dst)
 }
 
-// UnpackHeaders undoes PackHeaders.
+// UnpackHeaders undoes PackHeaders; it changes src.
 func UnpackHeaders(dst [][4]uint64, src []uint64) {
-	whole := len(dst) / Lanes
-	if whole > 0 {
-		unpackHeaders(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[:whole*4*Lanes][0]), whole)
-	}
-	dst, src = dst[whole*Lanes:], src[whole*4*Lanes:]
+	l := groupLanes()
+	whole := len(dst) / l
+	unpackHeaders(dst, src[:whole*4*l])
+	dst, src = dst[whole*l:], src[whole*4*l:]
+	bias(src)
 	for i := range dst {
 		for w := range 4 {
-			dst[i][w] = src[w*Lanes+i]
+			dst[i][w] = src[w*l+i]
 		}
 	}
 }
@@ -82,12 +97,24 @@ func fillUp(words []uint64, from int) {
 	}
 }
 
+// bias changes words for kernels that compare signed ones, and back.
+func bias(words []uint64) {
+	if !signed() {
+		return
+	}
+	for i := range words {
+		words[i] ^= 1 << 63
+	}
+}
+
 // packedBlocks returns the number of blocks in data.
 func packedBlocks(data []uint64) int {
-	if len(data)%packedWords != 0 {
+	if size := packedWords(); len(data) > 0 && (size == 0 || len(data)%size != 0) {
 		panic("kernel: packed elements are no whole blocks")
+	} else if len(data) > 0 {
+		return len(data) / size
 	}
-	return len(data) / packedWords
+	return 0
 }
 
 // SortPacked sorts every block of PackedBase elements by itself.
@@ -111,25 +138,26 @@ func FinishPacked(data []uint64, words int) {
 	}
 }
 
-// groupsOf checks a range of positions and returns it in groups.
-func groupsOf(data []uint64, words, h, from, to int) (n, f, t int) {
-	if (h|from|to)%Lanes != 0 || len(data)%(words*Lanes) != 0 || from < 0 || to > h {
+// groupsOf checks positions and returns them, and the length of data, in
+// groups, with the bytes of one.
+func groupsOf(data []uint64, words, h, from, to int) (n, f, t, size int) {
+	l := groupLanes()
+	if (h|from|to)%l != 0 || len(data)%(words*l) != 0 || from < 0 || to > h {
 		panic("kernel: positions of packed elements are no whole groups")
 	}
-	return len(data) / (words * Lanes), from / Lanes, to / Lanes
+	return len(data) / (words * l), from / l, to / l, 8 * words * l
 }
 
 // FlipPacked compares elements i and 2h-1-i for from <= i < to <= h. All are
 // multiples of Lanes.
 func FlipPacked(data []uint64, words, h, from, to int) {
-	n, f, t := groupsOf(data, words, h, from, to)
+	n, f, t, size := groupsOf(data, words, h, from, to)
 	if traceOn {
 		trace("FlipPacked", unsafe.Pointer(unsafe.SliceData(data)), nil, len(data), words, h, from, to)
 	}
-	last := 2*h/Lanes - 1
+	last := 2*h/groupLanes() - 1
 	if f = max(f, last+1-n); f < t {
 		p := unsafe.Pointer(&data[0])
-		size := 8 * words * Lanes
 		packedFlip(unsafe.Add(p, f*size), unsafe.Add(p, (last-f)*size), words, t-f)
 	}
 }
@@ -138,7 +166,7 @@ func FlipPacked(data []uint64, words, h, from, to int) {
 // block of d<<levels that data holds, at positions i, i+d, ... for from <= i <
 // to <= d. All are multiples of Lanes; there are one to PackedLevels levels.
 func CleanPacked(data []uint64, words, d, levels, from, to int) {
-	n, f, t := groupsOf(data, words, d, from, to)
+	n, f, t, size := groupsOf(data, words, d, from, to)
 	if traceOn {
 		trace("CleanPacked", unsafe.Pointer(unsafe.SliceData(data)), nil, len(data), words, d, levels, from, to)
 	}
@@ -148,15 +176,12 @@ func CleanPacked(data []uint64, words, d, levels, from, to int) {
 	if n == 0 {
 		return
 	}
-	p, size, g := unsafe.Pointer(&data[0]), 8*words*Lanes, d/Lanes
-	// While all elements of a comb are there; then, where the end is cut off,
-	// a level at a time.
-	rows := 1 << levels
-	if full := min(t, n-(rows-1)*g); f < full {
+	p, g, rows := unsafe.Pointer(&data[0]), d/groupLanes(), 1<<levels
+	if full := min(t, n-(rows-1)*g); f < full { // all of a comb are there
 		packedClean(unsafe.Add(p, f*size), words, levels, g*size, full-f)
 		f = full
 	}
-	for l := levels - 1; l >= 0 && f < t; l-- {
+	for l := levels - 1; l >= 0 && f < t; l-- { // a level at a time
 		for r := range rows {
 			if r>>l&1 == 0 {
 				if e := min(t, n-(r+1<<l)*g); f < e {
@@ -165,13 +190,4 @@ func CleanPacked(data []uint64, words, d, levels, from, to int) {
 			}
 		}
 	}
-}
-
-// PackedLevels is how many levels CleanPacked does at most, for elements of so
-// many words.
-func PackedLevels(words int) int {
-	if words == 1 {
-		return 3
-	}
-	return 2
 }

@@ -4,45 +4,128 @@ package kernel
 
 import "unsafe"
 
-func packs() bool { return active == withAVX512 }
+// The choice among the generated sort kernels.
 
-func packHeaders(dst, src unsafe.Pointer, groups int) {
-	packHeadersAVX512((*byte)(dst), (*byte)(src), groups)
+// groupLanes returns the elements of a group.
+func groupLanes() int { return registerBytes() / 8 }
+
+// packedRegisters returns how many registers hold elements in a kernel.
+func packedRegisters() int {
+	if active == withAVX512 {
+		return 16
+	}
+	return 8
 }
 
-func unpackHeaders(dst, src unsafe.Pointer, groups int) {
-	unpackHeadersAVX512((*byte)(dst), (*byte)(src), groups)
+// packedWords returns the number of words of a block that a kernel sorts.
+func packedWords() int {
+	if active == portable {
+		return 0
+	}
+	return packedRegisters() * groupLanes()
+}
+
+// signed says whether the kernels compare signed words.
+func signed() bool { return active == withAVX2 }
+
+// packHeaders packs whole groups of headers.
+func packHeaders(dst []uint64, src [][4]uint64) {
+	if len(dst) == 0 {
+		return
+	}
+	if active == withAVX512 {
+		packHeadersAVX512((*byte)(unsafe.Pointer(&dst[0])), (*byte)(unsafe.Pointer(&src[0])), len(dst)/32)
+		return
+	}
+	for i := 0; i < len(dst); i += 16 {
+		to, from := (*[16]uint64)(dst[i:]), (*[4][4]uint64)(src[i/4:])
+		for h := range 4 {
+			for w := range 4 {
+				to[4*w+h] = from[h][w] ^ 1<<63
+			}
+		}
+	}
+}
+
+// unpackHeaders unpacks whole groups of headers.
+func unpackHeaders(dst [][4]uint64, src []uint64) {
+	if len(src) == 0 {
+		return
+	}
+	if active == withAVX512 {
+		unpackHeadersAVX512((*byte)(unsafe.Pointer(&dst[0])), (*byte)(unsafe.Pointer(&src[0])), len(src)/32)
+		return
+	}
+	for i := 0; i < len(src); i += 16 {
+		from, to := (*[16]uint64)(src[i:]), (*[4][4]uint64)(dst[i/4:])
+		for h := range 4 {
+			for w := range 4 {
+				to[h][w] = from[4*w+h] ^ 1<<63
+			}
+		}
+	}
 }
 
 // packedBlock sorts or cleans blocks of packedWords words.
 func packedBlock(data unsafe.Pointer, words, blocks int, sort bool) {
 	p := (*byte)(data)
-	switch {
-	case words == 1 && sort:
-		sortGroups1AVX512(p, blocks)
-	case words == 1:
-		finishGroups1AVX512(p, blocks)
-	case words == 2 && sort:
-		sortGroups2AVX512(p, blocks)
-	case words == 2:
-		finishGroups2AVX512(p, blocks)
-	case sort:
-		sortGroups4AVX512(p, blocks)
-	default:
-		finishGroups4AVX512(p, blocks)
+	if !sort {
+		words = -words
+	}
+	if active == withAVX512 {
+		switch words {
+		case 1:
+			sortGroups1AVX512(p, blocks)
+		case -1:
+			finishGroups1AVX512(p, blocks)
+		case 2:
+			sortGroups2AVX512(p, blocks)
+		case -2:
+			finishGroups2AVX512(p, blocks)
+		case 4:
+			sortGroups4AVX512(p, blocks)
+		case -4:
+			finishGroups4AVX512(p, blocks)
+		}
+		return
+	}
+	switch words {
+	case 1:
+		sortGroups1AVX2(p, blocks)
+	case -1:
+		finishGroups1AVX2(p, blocks)
+	case 2:
+		sortGroups2AVX2(p, blocks)
+	case -2:
+		finishGroups2AVX2(p, blocks)
+	case 4:
+		sortGroups4AVX2(p, blocks)
+	case -4:
+		finishGroups4AVX2(p, blocks)
 	}
 }
 
 // packedFlip compares count groups from low on with as many from high down.
 func packedFlip(low, high unsafe.Pointer, words, count int) {
 	a, b := (*byte)(low), (*byte)(high)
+	if active == withAVX512 {
+		switch words {
+		case 1:
+			flipGroups1AVX512(a, b, count)
+		case 2:
+			flipGroups2AVX512(a, b, count)
+		case 4:
+			flipGroups4AVX512(a, b, count)
+		}
+		return
+	}
 	switch words {
 	case 1:
-		flipGroups1AVX512(a, b, count)
+		flipGroups1AVX2(a, b, count)
 	case 2:
-		flipGroups2AVX512(a, b, count)
+		flipGroups2AVX2(a, b, count)
 	case 4:
-		flipGroups4AVX512(a, b, count)
+		flipGroups4AVX2(a, b, count)
 	}
 }
 
@@ -50,20 +133,39 @@ func packedFlip(low, high unsafe.Pointer, words, count int) {
 // combs of groups.
 func packedClean(data unsafe.Pointer, words, levels, distance, count int) {
 	p := (*byte)(data)
-	switch words<<4 | levels {
-	case 1<<4 | 1:
-		clean2Groups1AVX512(p, distance, count)
-	case 1<<4 | 2:
-		clean4Groups1AVX512(p, distance, count)
-	case 1<<4 | 3:
-		clean8Groups1AVX512(p, distance, count)
-	case 2<<4 | 1:
-		clean2Groups2AVX512(p, distance, count)
-	case 2<<4 | 2:
-		clean4Groups2AVX512(p, distance, count)
-	case 4<<4 | 1:
-		clean2Groups4AVX512(p, distance, count)
-	case 4<<4 | 2:
-		clean4Groups4AVX512(p, distance, count)
+	if active == withAVX512 {
+		switch 10*words + levels {
+		case 11:
+			clean2Groups1AVX512(p, distance, count)
+		case 12:
+			clean4Groups1AVX512(p, distance, count)
+		case 13:
+			clean8Groups1AVX512(p, distance, count)
+		case 21:
+			clean2Groups2AVX512(p, distance, count)
+		case 22:
+			clean4Groups2AVX512(p, distance, count)
+		case 23:
+			clean8Groups2AVX512(p, distance, count)
+		case 41:
+			clean2Groups4AVX512(p, distance, count)
+		case 42:
+			clean4Groups4AVX512(p, distance, count)
+		}
+		return
+	}
+	switch 10*words + levels {
+	case 11:
+		clean2Groups1AVX2(p, distance, count)
+	case 12:
+		clean4Groups1AVX2(p, distance, count)
+	case 13:
+		clean8Groups1AVX2(p, distance, count)
+	case 21:
+		clean2Groups2AVX2(p, distance, count)
+	case 22:
+		clean4Groups2AVX2(p, distance, count)
+	case 41:
+		clean2Groups4AVX2(p, distance, count)
 	}
 }

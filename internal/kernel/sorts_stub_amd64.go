@@ -4,6 +4,81 @@
 
 package kernel
 
+// sortGroups1AVX2 does blocks of 32 elements of 1 words.
+//
+//go:noescape
+func sortGroups1AVX2(data *byte, blocks int)
+
+// finishGroups1AVX2 does blocks of 32 elements of 1 words.
+//
+//go:noescape
+func finishGroups1AVX2(data *byte, blocks int)
+
+// flipGroups1AVX2 compares count groups from low on with those from high down.
+//
+//go:noescape
+func flipGroups1AVX2(low *byte, high *byte, count int)
+
+// clean2Groups1AVX2 compares groups at 1, ..., 1 times the distance, in bytes.
+//
+//go:noescape
+func clean2Groups1AVX2(data *byte, distance int, count int)
+
+// clean4Groups1AVX2 compares groups at 2, ..., 1 times the distance, in bytes.
+//
+//go:noescape
+func clean4Groups1AVX2(data *byte, distance int, count int)
+
+// clean8Groups1AVX2 compares groups at 4, ..., 1 times the distance, in bytes.
+//
+//go:noescape
+func clean8Groups1AVX2(data *byte, distance int, count int)
+
+// sortGroups2AVX2 does blocks of 16 elements of 2 words.
+//
+//go:noescape
+func sortGroups2AVX2(data *byte, blocks int)
+
+// finishGroups2AVX2 does blocks of 16 elements of 2 words.
+//
+//go:noescape
+func finishGroups2AVX2(data *byte, blocks int)
+
+// flipGroups2AVX2 compares count groups from low on with those from high down.
+//
+//go:noescape
+func flipGroups2AVX2(low *byte, high *byte, count int)
+
+// clean2Groups2AVX2 compares groups at 1, ..., 1 times the distance, in bytes.
+//
+//go:noescape
+func clean2Groups2AVX2(data *byte, distance int, count int)
+
+// clean4Groups2AVX2 compares groups at 2, ..., 1 times the distance, in bytes.
+//
+//go:noescape
+func clean4Groups2AVX2(data *byte, distance int, count int)
+
+// sortGroups4AVX2 does blocks of 8 elements of 4 words.
+//
+//go:noescape
+func sortGroups4AVX2(data *byte, blocks int)
+
+// finishGroups4AVX2 does blocks of 8 elements of 4 words.
+//
+//go:noescape
+func finishGroups4AVX2(data *byte, blocks int)
+
+// flipGroups4AVX2 compares count groups from low on with those from high down.
+//
+//go:noescape
+func flipGroups4AVX2(low *byte, high *byte, count int)
+
+// clean2Groups4AVX2 compares groups at 1, ..., 1 times the distance, in bytes.
+//
+//go:noescape
+func clean2Groups4AVX2(data *byte, distance int, count int)
+
 // sortGroups1AVX512 does blocks of 128 elements of 1 words.
 //
 //go:noescape
@@ -58,6 +133,11 @@ func clean2Groups2AVX512(data *byte, distance int, count int)
 //
 //go:noescape
 func clean4Groups2AVX512(data *byte, distance int, count int)
+
+// clean8Groups2AVX512 compares groups at 4, ..., 1 times the distance, in bytes.
+//
+//go:noescape
+func clean8Groups2AVX512(data *byte, distance int, count int)
 
 // sortGroups4AVX512 does blocks of 32 elements of 4 words.
 //

@@ -39,9 +39,12 @@ func expandColumns(data unsafe.Pointer, width int, ranks []uint32, offset uint64
 }
 
 // There are no packed elements.
-func packs() bool                                                     { return false }
-func packHeaders(dst, src unsafe.Pointer, groups int)                 { panic(noPacked) }
-func unpackHeaders(dst, src unsafe.Pointer, groups int)               { panic(noPacked) }
+func groupLanes() int                                                 { return Lanes }
+func packedRegisters() int                                            { return 0 }
+func packedWords() int                                                { return 0 }
+func signed() bool                                                    { return false }
+func packHeaders(dst []uint64, src [][4]uint64)                       { panic(noPacked) }
+func unpackHeaders(dst [][4]uint64, src []uint64)                     { panic(noPacked) }
 func packedBlock(data unsafe.Pointer, words, blocks int, sort bool)   { panic(noPacked) }
 func packedFlip(low, high unsafe.Pointer, words, count int)           { panic(noPacked) }
 func packedClean(data unsafe.Pointer, words, levels, distance, n int) { panic(noPacked) }

@@ -15,7 +15,7 @@ func (w *Workers) Sort(keys []uint64) {
 	if p, ok := w.pack(len(keys), 1); ok {
 		kernel.PackWords(p.data, keys)
 		w.sortPacked(p)
-		copy(keys, p.data)
+		kernel.UnpackWords(keys, p.data)
 		return
 	}
 	w.words = wordNet{keys}

@@ -8,36 +8,50 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// sorts generates the sort kernels for AVX-512. Elements of one, two or four
-// words lie in groups of eight: first the eight first words, then the eight
-// second ones, and so on, a register each.
+// sorts generates the sort kernels. Elements of one, two or four words lie in
+// groups of as many as a register has lanes of 64 bits: first the first words
+// of all, then the second ones, and so on, a register each. AVX2 compares
+// signed words, so that there whoever packs inverts the highest bit.
 func sorts() {
-	for _, words := range []int{1, 2, 4} {
-		sortKernel{words}.block("sort", true)
-		sortKernel{words}.block("finish", false)
-		sortKernel{words}.flip()
-		sortKernel{words}.clean(2)
-		sortKernel{words}.clean(4)
-		if words == 1 {
-			sortKernel{words}.clean(8)
+	for _, v := range both {
+		for _, words := range []int{1, 2, 4} {
+			k := sortKernel{v, words}
+			k.block("sort", true)
+			k.block("finish", false)
+			k.flip()
+			for n := 2; n*words <= k.data() && n <= 8; n *= 2 {
+				k.clean(n)
+			}
 		}
 	}
 	pack(false)
 	pack(true)
 }
 
-type sortKernel struct{ words int }
+type sortKernel struct {
+	v     vec
+	words int
+}
 
 // group is the registers of a group.
 type group []int
 
+// data is how many registers hold elements: 16, or 8 in AVX2, which has 16.
+func (k sortKernel) data() int {
+	if k.v == avx2 {
+		return 8
+	}
+	return 16
+}
+
 const (
-	groups   = 16 // registers of groups in a block kernel
 	reverseZ = 31 // the index that reverses lanes
 	evenZ    = 30 // the indices that undo the exchange of lanes of two groups
 	oddZ     = 29
 	spareZ   = 28
 	thin     = 20 // and what less may overwrite
+	verdictY = 15 // the result of less in AVX2, with another spare one
+	spareY   = 14
 )
 
 // Mask registers 5 to 7 hold the upper lanes of pairs at distance 1, 2 and 4.
@@ -45,7 +59,10 @@ func upper(distance int) reg.OpmaskPhysical {
 	return map[int]reg.OpmaskPhysical{1: reg.K5, 2: reg.K6, 4: reg.K7}[distance]
 }
 
-func loadUppers() {
+func (k sortKernel) loadUppers() {
+	if k.v == avx2 {
+		return
+	}
 	for _, x := range []struct {
 		d int
 		m uint32
@@ -55,8 +72,26 @@ func loadUppers() {
 	}
 }
 
-func loadReverse() {
+func (k sortKernel) loadReverse() {
+	if k.v == avx2 {
+		return
+	}
 	VMOVDQU64(constant("reverse", []uint32{7, 0, 6, 0, 5, 0, 4, 0, 3, 0, 2, 0, 1, 0, 0, 0}), zs[reverseZ])
+}
+
+// less2 is less for AVX2: its result is in a register.
+func less2(p, a group) {
+	m, t := ys[verdictY], ys[spareY]
+	for w := len(a) - 1; w >= 0; w-- {
+		if w == len(a)-1 {
+			VPCMPGTQ(ys[p[w]], ys[a[w]], m)
+			continue
+		}
+		VPCMPEQQ(ys[p[w]], ys[a[w]], t)
+		VPAND(t, m, m)
+		VPCMPGTQ(ys[p[w]], ys[a[w]], t)
+		VPOR(t, m, m)
+	}
 }
 
 // less sets K1 to the lanes in which p is less than a. Of two words the first
@@ -85,7 +120,13 @@ func less(p, a group) {
 // of spare registers and becomes that of the old a.
 func (k sortKernel) exchange(a, b, free *group) {
 	x, y, f := *a, *b, *free
-	if k.words == 1 {
+	if k.v == avx2 {
+		less2(y, x)
+		for w := range x {
+			VBLENDVPD(ys[verdictY], ys[y[w]], ys[x[w]], ys[f[w]])
+			VBLENDVPD(ys[verdictY], ys[x[w]], ys[y[w]], ys[y[w]])
+		}
+	} else if k.words == 1 {
 		VPMINUQ(zs[x[0]], zs[y[0]], zs[f[0]])
 		VPMAXUQ(zs[x[0]], zs[y[0]], zs[y[0]])
 	} else {
@@ -98,11 +139,20 @@ func (k sortKernel) exchange(a, b, free *group) {
 	*a, *free = f, x
 }
 
+// upperLanes is the mask of the upper lanes at a distance of 1 or 2, in AVX2.
+func upperLanes(distance int) (words []uint32) {
+	for lane := range 4 {
+		m := -uint32(lane / distance & 1)
+		words = append(words, m, m)
+	}
+	return words
+}
+
 // within orders the lanes of a pairwise: lane i and i xor pattern, the lower
 // lane being the one that has not the bit of the distance.
 func (k sortKernel) within(a group, pattern, distance int, free group) {
 	for w := range a {
-		x, p := zs[a[w]], zs[free[w]]
+		x, p := k.v.reg(a[w]), k.v.reg(free[w])
 		switch pattern {
 		case 1:
 			VPSHUFD(U8(0x4e), x, p)
@@ -115,6 +165,15 @@ func (k sortKernel) within(a group, pattern, distance int, free group) {
 		case 7:
 			VPERMQ(x, zs[reverseZ], p)
 		}
+	}
+	if k.v == avx2 {
+		less2(free, a)
+		m := ys[verdictY]
+		VPXOR(constant(fmt.Sprintf("upper_%d", distance), upperLanes(distance)), m, m)
+		for w := range a {
+			VBLENDVPD(m, ys[free[w]], ys[a[w]], ys[a[w]])
+		}
+		return
 	}
 	if k.words == 1 {
 		x, p, t := zs[a[0]], zs[free[0]], zs[spareZ]
@@ -138,7 +197,7 @@ func (k sortKernel) within(a group, pattern, distance int, free group) {
 func (k sortKernel) cleanLanes(a, b, free *group) {
 	mix := func(f func(x, y, to Op), g func(x, y, to Op)) {
 		for w := range *a {
-			x, y, t := zs[(*a)[w]], zs[(*b)[w]], zs[(*free)[w]]
+			x, y, t := k.v.reg((*a)[w]), k.v.reg((*b)[w]), k.v.reg((*free)[w])
 			f(x, y, t)
 			g(x, y, y)
 		}
@@ -149,6 +208,18 @@ func (k sortKernel) cleanLanes(a, b, free *group) {
 	}
 	low := func(x, y, to Op) { VPUNPCKLQDQ(y, x, to) }
 	high := func(x, y, to Op) { VPUNPCKHQDQ(y, x, to) }
+	if k.v == avx2 {
+		halves := func(order uint8) func(x, y, to Op) {
+			return func(x, y, to Op) { VPERM2I128(U8(order), y, x, to) }
+		}
+		mix(halves(0x20), halves(0x31))
+		k.exchange(a, b, free)
+		mix(low, high)
+		k.exchange(a, b, free)
+		mix(low, high)
+		mix(halves(0x20), halves(0x31))
+		return
+	}
 	mix(quarters(0x44), quarters(0xee))
 	k.exchange(a, b, free)
 	mix(quarters(0x88), quarters(0xdd))
@@ -167,7 +238,11 @@ func (k sortKernel) cleanLanes(a, b, free *group) {
 
 func (k sortKernel) reverse(a group) {
 	for _, r := range a {
-		VPERMQ(zs[r], zs[reverseZ], zs[r])
+		if k.v == avx2 {
+			VPERMQ(U8(0x1b), ys[r], ys[r])
+		} else {
+			VPERMQ(zs[r], zs[reverseZ], zs[r])
+		}
 	}
 }
 
@@ -181,37 +256,39 @@ func (k sortKernel) group(first int) group {
 
 func (k sortKernel) load(base reg.Register, disp int, g group) {
 	for w, r := range g {
-		VMOVDQU64(mem(base, disp+64*w), zs[r])
+		k.v.move(mem(base, disp+int(k.v)*w), k.v.reg(r))
 	}
 }
 
 func (k sortKernel) store(g group, base reg.Register, disp int) {
 	for w, r := range g {
-		VMOVDQU64(zs[r], mem(base, disp+64*w))
+		k.v.move(k.v.reg(r), mem(base, disp+int(k.v)*w))
 	}
 }
 
 // block generates the kernels that sort or clean the elements of 16 registers.
 func (k sortKernel) block(verb string, sort bool) {
-	name := fmt.Sprintf("%sGroups%dAVX512", verb, k.words)
+	name := fmt.Sprintf("%sGroups%d%s", verb, k.words, k.v)
 	TEXT(name, 4, "func(data *byte, blocks int)")
 	Pragma("noescape")
-	n := groups / k.words
-	Doc(fmt.Sprintf("%s does blocks of %d elements of %d words.", name, 8*n, k.words))
+	n := k.data() / k.words
+	Doc(fmt.Sprintf("%s does blocks of %d elements of %d words.", name, int(k.v)/8*n, k.words))
 	data, left := reg.RDI, reg.RCX
 	Load(Param("data"), data)
 	Load(Param("blocks"), left)
-	loadUppers()
-	loadReverse()
-	VMOVDQU64(constant("even_quarters", []uint32{0, 0, 1, 0, 8, 0, 9, 0, 4, 0, 5, 0, 12, 0, 13, 0}), zs[evenZ])
-	VMOVDQU64(constant("odd_quarters", []uint32{2, 0, 3, 0, 10, 0, 11, 0, 6, 0, 7, 0, 14, 0, 15, 0}), zs[oddZ])
+	k.loadUppers()
+	k.loadReverse()
+	if k.v == avx512 {
+		VMOVDQU64(constant("even_quarters", []uint32{0, 0, 1, 0, 8, 0, 9, 0, 4, 0, 5, 0, 12, 0, 13, 0}), zs[evenZ])
+		VMOVDQU64(constant("odd_quarters", []uint32{2, 0, 3, 0, 10, 0, 11, 0, 6, 0, 7, 0, 14, 0, 15, 0}), zs[oddZ])
+	}
 	Label("block")
 	var gs []group
 	for g := range n {
 		gs = append(gs, k.group(g*k.words))
-		k.load(data, g*k.words*64, gs[g])
+		k.load(data, g*k.words*int(k.v), gs[g])
 	}
-	free := k.group(groups)
+	free := k.group(k.data())
 	// Patterns and distances; one step of all groups at a time, for the groups
 	// do not wait for one another.
 	steps := func(s ...int) {
@@ -227,7 +304,11 @@ func (k sortKernel) block(verb string, sort bool) {
 		}
 	}
 	if sort {
-		steps(1, 1, 3, 2, 1, 1, 7, 4, 2, 2, 1, 1)
+		if k.v == avx2 {
+			steps(1, 1, 3, 2, 1, 1)
+		} else {
+			steps(1, 1, 3, 2, 1, 1, 7, 4, 2, 2, 1, 1)
+		}
 		for h := 1; h < n; h *= 2 {
 			for s := 0; s < n; s += 2 * h {
 				// The upper half is turned round before: what is left of it is
@@ -248,9 +329,9 @@ func (k sortKernel) block(verb string, sort bool) {
 		clean()
 	}
 	for g := range n {
-		k.store(gs[g], data, g*k.words*64)
+		k.store(gs[g], data, g*k.words*int(k.v))
 	}
-	ADDQ(U32(groups*64), data)
+	ADDQ(U32(uint32(k.data()*int(k.v))), data)
 	DECQ(left)
 	JNZ(LabelRef("block"))
 	VZEROUPPER()
@@ -271,7 +352,7 @@ func (k sortKernel) distances(gs []group, h int, free *group) {
 // flip generates the kernel that compares ascending groups with descending
 // ones, mirrored.
 func (k sortKernel) flip() {
-	name := fmt.Sprintf("flipGroups%dAVX512", k.words)
+	name := fmt.Sprintf("flipGroups%d%s", k.words, k.v)
 	TEXT(name, 4, "func(low, high *byte, count int)")
 	Pragma("noescape")
 	Doc(name + " compares count groups from low on with those from high down.")
@@ -279,7 +360,7 @@ func (k sortKernel) flip() {
 	Load(Param("low"), low)
 	Load(Param("high"), high)
 	Load(Param("count"), left)
-	loadReverse()
+	k.loadReverse()
 	Label("next")
 	a, b, free := k.group(0), k.group(k.words), k.group(2*k.words)
 	k.load(low, 0, a)
@@ -289,8 +370,8 @@ func (k sortKernel) flip() {
 	k.reverse(b)
 	k.store(a, low, 0)
 	k.store(b, high, 0)
-	ADDQ(U32(uint32(64*k.words)), low)
-	SUBQ(U32(uint32(64*k.words)), high)
+	ADDQ(U32(uint32(int(k.v)*k.words)), low)
+	SUBQ(U32(uint32(int(k.v)*k.words)), high)
 	DECQ(left)
 	JNZ(LabelRef("next"))
 	VZEROUPPER()
@@ -300,7 +381,7 @@ func (k sortKernel) flip() {
 // clean generates the kernel that compares groups at distances, so many of
 // them at one load.
 func (k sortKernel) clean(n int) {
-	name := fmt.Sprintf("clean%dGroups%dAVX512", n, k.words)
+	name := fmt.Sprintf("clean%dGroups%d%s", n, k.words, k.v)
 	TEXT(name, 4, "func(data *byte, distance, count int)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s compares groups at %d, ..., 1 times the distance, in bytes.", name, n/2))
@@ -316,19 +397,19 @@ func (k sortKernel) clean(n int) {
 	for i := range n {
 		gs = append(gs, k.group(i*k.words))
 		for w, r := range gs[i] {
-			VMOVDQU64(row(i, src, src4, srcRow, srcRow3, 64*w), zs[r])
+			k.v.move(row(i, src, src4, srcRow, srcRow3, int(k.v)*w), k.v.reg(r))
 		}
 	}
 	free := k.group(n * k.words)
 	k.distances(gs, n/2, &free)
 	for i := range n {
 		for w, r := range gs[i] {
-			VMOVDQU64(zs[r], row(i, src, src4, srcRow, srcRow3, 64*w))
+			k.v.move(k.v.reg(r), row(i, src, src4, srcRow, srcRow3, int(k.v)*w))
 		}
 	}
-	ADDQ(U32(uint32(64*k.words)), src)
+	ADDQ(U32(uint32(int(k.v)*k.words)), src)
 	if n == 8 {
-		ADDQ(U32(uint32(64*k.words)), src4)
+		ADDQ(U32(uint32(int(k.v)*k.words)), src4)
 	}
 	DECQ(left)
 	JNZ(LabelRef("next"))
