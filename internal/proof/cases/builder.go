@@ -9,6 +9,7 @@ package cases
 
 import (
 	"math/rand/v2"
+	"slices"
 	"unsafe"
 
 	"github.com/teems-go/teems/internal/choice"
@@ -106,7 +107,8 @@ func (b *Builder) sections(sizes []int) []uint32 {
 			all = append(all, uint32(l))
 		}
 	}
-	return secret(b, all, func(r *rand.Rand, s []uint32) {
+	return secret(b, slices.Clone(all), func(r *rand.Rand, s []uint32) {
+		copy(s, all)
 		for i := range s {
 			j := r.IntN(i + 1)
 			s[i], s[j] = s[j], s[i]

@@ -103,7 +103,7 @@ var Sessions = []Case{
 // All is every case.
 func All() []Case {
 	var all []Case
-	for _, group := range [][]Case{Choice, Kernel, Oblivious, Survive, Token, Roles, Keys, Sessions} {
+	for _, group := range [][]Case{Choice, Kernel, Packed, Oblivious, Survive, Token, Roles, Keys, Sessions, Epoch} {
 		all = append(all, group...)
 	}
 	return all

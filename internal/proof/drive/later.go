@@ -2,6 +2,5 @@
 
 package main
 
-func trace(o options) bool { return false }
 func step(o options) bool  { return false }
 func times(o options) bool { return false }

@@ -41,6 +41,7 @@ type options struct {
 	kind    int
 	seed    uint64
 	plants  string
+	sites   string
 }
 
 func main() {
@@ -56,6 +57,7 @@ func main() {
 	flags.IntVar(&o.kind, "kind", 0, "how it leaks")
 	flags.Uint64Var(&o.seed, "seed", 1, "seed of the secrets")
 	flags.StringVar(&o.plants, "plants", "", "file that lists the planted leaks")
+	flags.StringVar(&o.sites, "sites", "", "file that lists the places that traces tell of")
 	if len(os.Args) < 2 || flags.Parse(os.Args[2:]) != nil {
 		flags.Usage()
 		os.Exit(2)
@@ -68,6 +70,7 @@ func main() {
 		os.Exit(2)
 	}
 	modes := map[string]func(options) bool{"secrets": secrets, "planted": planted, "trace": trace, "step": step, "time": times, "list": list}
+	cases.Mark = cases.Marker{Secret: memcheck.Undefined, Public: memcheck.Defined}
 	mode := modes[os.Args[1]]
 	if mode == nil {
 		flags.Usage()
@@ -104,9 +107,6 @@ func list(o options) bool {
 func caseSizes(n int) []int {
 	return slices.Compact(slices.Sorted(slices.Values([]int{1, 7, 64, 100, n})))
 }
-
-// marker marks secrets for memcheck.
-var marker = cases.Marker{Secret: memcheck.Undefined, Public: memcheck.Defined}
 
 // undefined runs a case with its secrets undefined, and makes them defined again.
 func undefined(x *cases.Ready, r *rand.Rand) {
@@ -169,7 +169,7 @@ func secrets(o options) bool {
 
 // under is the kernels' name for functions that use them.
 func under(function, bodies string) string {
-	if p, _, _ := strings.Cut(function, "."); p == "choice" || p == "keys" || p == "session" {
+	if p, _, _ := strings.Cut(function, "."); p == "choice" || p == "keys" || p == "session" || p == "epoch" {
 		return ""
 	}
 	return bodies
@@ -180,9 +180,9 @@ func under(function, bodies string) string {
 func epochs(channel string, n int) {
 	before := memcheck.Errors()
 	memcheck.Print("** epochs of channel " + channel)
-	c := cases.NewCluster(channel, n, 2, marker)
-	c.Run(1)
-	c.Run(2)
+	c := cases.NewCluster(channel, n, 2, cases.Mark)
+	c.Run()
+	c.Run()
 	if found := memcheck.Errors() - before; found > 0 {
 		fmt.Printf("epochs of channel %s: %d errors\n", channel, found)
 	}

@@ -13,11 +13,11 @@ import (
 	"github.com/teems-go/teems/internal/proof/probe"
 )
 
-// plant is a line of the file of planted leaks: the function, and the kernels
-// that must be in use, if any.
+// plant is a line of the file of planted leaks: the function, the kernels that
+// must be in use, or any, and the language.
 type plant struct {
-	site              int
-	function, kernels string
+	site                        int
+	function, kernels, language string
 }
 
 func readPlants(o options) []plant {
@@ -28,9 +28,8 @@ func readPlants(o options) []plant {
 	}
 	var out []plant
 	for i, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
-		p := plant{site: i + 1}
-		p.function, p.kernels, _ = strings.Cut(line, " ")
-		out = append(out, p)
+		f := strings.Fields(line)
+		out = append(out, plant{i + 1, f[0], f[1], f[2]})
 	}
 	return out
 }
@@ -57,7 +56,7 @@ func tries(p plant) []cases.Case {
 
 // kernelsOf are the kernels to try a planted leak with.
 func kernelsOf(p plant) []string {
-	if p.kernels != "" {
+	if p.kernels != "any" {
 		return []string{p.kernels}
 	}
 	return []string{"portable", "AVX2"}

@@ -11,8 +11,8 @@ import (
 // Driver is a built drive, in a directory of its own.
 type Driver struct {
 	*Result
-	Dir, Path  string
-	PlantsFile string // for drive's flag of that name
+	Dir, Path             string
+	PlantsFile, SitesFile string // for drive's flags of these names
 }
 
 // Build rewrites the sources as the options say and builds drive from them.
@@ -22,15 +22,18 @@ func Build(root string, o Options) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{Dir: dir, Path: filepath.Join(dir, "drive"), PlantsFile: filepath.Join(dir, "plants")}
+	d := &Driver{Dir: dir, Path: filepath.Join(dir, "drive"), PlantsFile: filepath.Join(dir, "plants"), SitesFile: filepath.Join(dir, "sites")}
 	if d.Result, err = Do(root, dir, o); err != nil {
 		return nil, err
 	}
 	var lines strings.Builder
 	for _, p := range d.Plants {
-		fmt.Fprintln(&lines, p.Function, p.Kernels())
+		fmt.Fprintln(&lines, p.Function, p.Kernels(), p.Language())
 	}
 	if err := os.WriteFile(d.PlantsFile, []byte(lines.String()), 0o666); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(d.SitesFile, []byte(strings.Join(d.Sites, "\n")), 0o666); err != nil {
 		return nil, err
 	}
 	tags := strings.Join(append([]string{"proof"}, o.Tags...), ",")
@@ -47,16 +50,31 @@ func Build(root string, o Options) (*Driver, error) {
 // Remove deletes the driver and the rewritten sources.
 func (d *Driver) Remove() { os.RemoveAll(d.Dir) }
 
-// Kernels is the name of the kernels that an assembly function belongs to, or
-// nothing.
+// vectorOnly are Go functions that one kind of kernels alone runs.
+var vectorOnly = map[string]string{
+	"kernel.packedBlocks": "AVX-512", "kernel.SortPacked": "AVX-512", "kernel.FinishPacked": "AVX-512",
+	"kernel.groupsOf": "AVX-512", "kernel.FlipPacked": "AVX-512", "kernel.CleanPacked": "AVX-512",
+}
+
+// Kernels is the name of the kernels that a function belongs to, or "any".
 func (p Plant) Kernels() string {
 	switch {
+	case vectorOnly[p.Function] != "":
+		return vectorOnly[p.Function]
 	case !p.Assembly:
-		return ""
+		return "any"
 	case strings.HasSuffix(p.Function, "AVX512"):
 		return "AVX-512"
 	}
 	return "AVX2"
+}
+
+// Language is go or assembly.
+func (p Plant) Language() string {
+	if p.Assembly {
+		return "assembly"
+	}
+	return "go"
 }
 
 // Root is the directory of the module.

@@ -20,7 +20,7 @@ var secretParameters = map[string]string{
 	"a uint64": "a", "x uint64": "x", "b uint64": "b", "x uint32": "uint64(x)", "i uint32": "uint64(i)",
 	"ranks []uint32": "probe.Some(ranks)", "labels []uint32": "probe.Some(labels)", "want []uint32": "probe.Some(want)",
 	"marks []byte": "probe.Some(marks)", "starts []byte": "probe.Some(starts)",
-	"keys []uint64": "probe.Some(keys)", "k []uint64": "probe.Some(k)", "entries []uint64": "probe.Some(entries)",
+	"data []uint64": "probe.Some(data)", "keys []uint64": "probe.Some(keys)", "k []uint64": "probe.Some(k)", "entries []uint64": "probe.Some(entries)",
 	"e []uint64": "probe.Some(e)", "a []uint64": "probe.Some(a)", "k *[8]uint64": "k[0]",
 	"hs [][4]uint64": "probe.Head(hs)", "h []Header": "probe.Head(h)", "h []oblivious.Header": "probe.Head(h)",
 	"inputs []byte": "probe.From(inputs, 8)", "in []uint64": "probe.Some(in)", "in []uint32": "probe.Some(in)", "prk []byte": "probe.Some(prk)",
@@ -62,6 +62,10 @@ var secretState = map[string]string{
 	"store.Machine.blank":       "probe.Some(boxes.Heads.Data)",
 	"store.Machine.Answer":      "probe.From(controls, 64)",
 	"store.PutCells":            "probe.Some(boxes.Heads.Data)",
+	"epoch.Server.delivery":     "probe.Some(o.answers)",
+	"epoch.Server.result":       "probe.From(o.results, 96)",
+	"epoch.outcome.parts":       "probe.Some(o.answers)",
+	"epoch.Server.acknowledge":  "probe.Some(o.answers)",
 	"record.Table.Put":          "probe.Some(heads)",
 	"cell.PutMACInput":          "uint64(recipient)",
 }
@@ -69,6 +73,8 @@ var secretState = map[string]string{
 // noPlant are functions with a parameter that looks like a secret's and is
 // public, and why.
 var noPlant = map[string]string{
+	"epoch.bit":                   "of the roster, which is public",
+	"epoch.later":                 "of acknowledgements, which are public",
 	"oblivious.Workers.rankParts": "its ranks are an output",
 	"cell.Answer.PutMACInput":     "client side only",
 	"cell.Answer.Token":           "client side only",

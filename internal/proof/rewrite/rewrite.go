@@ -28,6 +28,7 @@ const Module = "github.com/teems-go/teems"
 var Packages = []string{
 	"internal/choice", "internal/kernel", "internal/oblivious", "internal/record", "internal/cell", "internal/survive",
 	"internal/token", "internal/ingest", "internal/route", "internal/store", "internal/session", "internal/keys",
+	"internal/epoch",
 }
 
 // Options say what to do.
