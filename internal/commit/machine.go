@@ -57,6 +57,14 @@ func (m *Machine) Epoch() uint64 { return m.epoch }
 // attempt at Epoch(). Both, Epoch()-1 and Head(), are what Sync tells a peer.
 func (m *Machine) Head() Head { return m.head }
 
+// Before returns the head of epoch Epoch()-2, and head_0 while there is none.
+func (m *Machine) Before() Head {
+	if m.last != nil {
+		return m.last.prev
+	}
+	return m.head
+}
+
 // Conflict returns why the server must stop, or nil: ErrConflict or
 // ErrRolledBack with the evidence, or ErrStore or ErrCorrupt when it no longer
 // knows what is durable. Once set, every call returns it and nothing is said.

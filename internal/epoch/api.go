@@ -124,6 +124,7 @@ const (
 	RegistrationFull
 	RegistrationBad
 	RegistrationRefused
+	RegistrationBusy // too many wait: try again
 )
 
 // Registered answers a registration, after the commit that holds it.

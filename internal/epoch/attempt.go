@@ -33,7 +33,11 @@ type attempt struct {
 }
 
 // Propose begins an attempt that the coordinator proposes, or holds it until
-// the links to all other servers are up. The errors are for the coordinator.
+// the links to all other servers are up. A proposal that does not fit changes
+// nothing. The errors are for the coordinator.
+//
+// Void attempts have no roster, so that servers that prepare one prepare the
+// same one, whoever proposes what.
 func (s *Server) Propose(epoch uint64, n uint16, roster Roster) error {
 	if s.stopped != nil {
 		return ErrStopped
@@ -42,11 +46,11 @@ func (s *Server) Propose(epoch uint64, n uint16, roster Roster) error {
 		return ErrProposal
 	}
 	bytes := (int(roster.Limit) + 7) / 8
-	if len(roster.Ingestion) != bytes || len(roster.Storage) != bytes {
+	if len(roster.Ingestion) != bytes || len(roster.Storage) != bytes || s.void(n) && roster.Limit != 0 {
 		return ErrProposal
 	}
-	if err := s.commit.Begin(epoch, n); err != nil {
-		return err
+	if epoch != s.commit.Epoch() {
+		return commit.ErrEpoch
 	}
 	if !s.allUp() {
 		s.held = &proposal{epoch, n, roster}
@@ -60,6 +64,9 @@ func (s *Server) Propose(epoch uint64, n uint16, roster Roster) error {
 	return nil
 }
 
+// void reports whether an attempt's outcome is empty: it is above the cap.
+func (s *Server) void(n uint16) bool { return int(n) > s.cfg.Geometry.Params().Attempts }
+
 // begin starts this server's part of an attempt.
 func (s *Server) begin(epoch uint64, n uint16, roster Roster) error {
 	g := s.cfg.Geometry
@@ -70,6 +77,13 @@ func (s *Server) begin(epoch uint64, n uint16, roster Roster) error {
 	}
 	at, err := g.Attempt(users, ingesting)
 	if err != nil {
+		return err
+	}
+	dir, err := s.directory(at.UserTable())
+	if err != nil {
+		return err
+	}
+	if err := s.commit.Begin(epoch, n); err != nil {
 		return err
 	}
 	boots := make([][16]byte, len(s.peers))
@@ -83,11 +97,14 @@ func (s *Server) begin(epoch uint64, n uint16, roster Roster) error {
 	if !s.views.free() {
 		s.retire() // frames of the last attempt still view its arrays
 	}
+	if a := s.attempt; a != nil && !a.prepared {
+		s.dropped = append(s.dropped, a.out)
+	}
 	s.release()
 	s.views = &lease{}
 	t := &attempt{
 		epoch: epoch, number: n, id: facts.ID(), at: at, clients: clients,
-		out:   &outcome{epoch: epoch, attempt: n, users: users, void: int(n) > g.Params().Attempts},
+		out:   &outcome{epoch: epoch, attempt: n, users: users, void: s.void(n)},
 		heard: make([]bool, len(g.Storages())), changes: make([][]change, len(g.Storages())),
 	}
 	s.attempt = t
@@ -99,10 +116,6 @@ func (s *Server) begin(epoch uint64, n uint16, roster Roster) error {
 	s.log("epoch " + number(epoch) + " attempt " + number(uint64(n)) + ": " + strconv.Itoa(total) + " clients submit")
 	if t.out.void {
 		return nil
-	}
-	dir, err := s.directory(at.UserTable())
-	if err != nil {
-		return err
 	}
 	if err := s.beginIngest(dir); err != nil {
 		return err
@@ -259,7 +272,7 @@ func (s *Server) beginStore(dir *token.Directory, roster Roster) error {
 	if err := s.readControls(dir, roster); err != nil {
 		return err
 	}
-	changes, _ := s.members.assign(s.d, s.asked, geometry.MemberFrameRows)
+	changes := s.members.assign(s.d, s.asked, geometry.MemberFrameRows)
 	var list []byte
 	for _, c := range changes {
 		list = appendChange(list, c)

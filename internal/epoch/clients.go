@@ -1,6 +1,8 @@
 package epoch
 
 import (
+	"slices"
+
 	"github.com/teems-go/teems/geometry"
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/session"
@@ -8,6 +10,9 @@ import (
 
 // sealBatch is how many cells are sealed and offered at a time.
 const sealBatch = 4096
+
+// mostAsked is how many registrations wait at a time.
+const mostAsked = 4096
 
 // job is cells of one type and epoch that are to be sealed for some sessions.
 type job struct {
@@ -47,7 +52,7 @@ func (s *Server) Attach(id uint64, client uint32, role uint8, salt [16]byte) {
 	if m.generation > 0 {
 		key = k.ClientKey(client, m.keyHash, m.generation)
 	}
-	x := t.Attach(id, client,
+	x := t.Attach(id, client, salt,
 		k.SessionKey(key, cell.Up, role, salt, s.cfg.Boot), k.SessionKey(key, cell.Down, role, salt, s.cfg.Boot))
 	s.sessions[id] = x
 	s.ready.Attached = append(s.ready.Attached, Attached{Session: id, Generation: m.generation})
@@ -97,7 +102,8 @@ func (s *Server) Cells(batch []session.Cell) {
 }
 
 // took passes on what a session table made of a batch: refusals, and sessions
-// that have proved themselves, which get what they have not acknowledged.
+// that results and deliveries go to from now on, which get what their clients
+// have not acknowledged. A session is sent each epoch once.
 func (s *Server) took(refused []session.Refused, fresh []*session.Session) {
 	for _, r := range refused {
 		s.ready.Refused = append(s.ready.Refused, Refused{r.Session, r.Code, r.Epoch})
@@ -106,6 +112,7 @@ func (s *Server) took(refused []session.Refused, fresh []*session.Session) {
 		for _, o := range s.history {
 			s.backlog(o, x)
 		}
+		x.Sent = s.applied
 	}
 }
 
@@ -114,6 +121,9 @@ func (s *Server) took(refused []session.Refused, fresh []*session.Session) {
 func (s *Server) backlog(o *outcome, x *session.Session) {
 	v, u := int(x.Client)%len(o.users), int(x.Client)/len(o.users)
 	if u >= o.users[v] {
+		return
+	}
+	if o.epoch <= x.Sent {
 		return
 	}
 	to := []*session.Session{x}
@@ -129,11 +139,20 @@ func (s *Server) backlog(o *outcome, x *session.Session) {
 // delivery whether it holds a message or not.
 func (s *Server) deliver(o *outcome) {
 	if s.up != nil {
-		s.jobs = append(s.jobs, s.results(o, s.up.Active()))
+		s.jobs = append(s.jobs, s.results(o, owed(s.up, o.epoch)))
 	}
 	if s.down != nil {
-		s.jobs = append(s.jobs, s.deliveries(o, s.down.Active()))
+		s.jobs = append(s.jobs, s.deliveries(o, owed(s.down, o.epoch)))
 	}
+}
+
+// owed is the sessions that get an epoch's cells, which are noted as sent.
+func owed(t *session.Table, epoch uint64) []*session.Session {
+	to := t.Active()
+	for _, x := range to {
+		x.Sent = epoch
+	}
+	return to
 }
 
 func (s *Server) results(o *outcome, to []*session.Session) job {
@@ -154,7 +173,7 @@ func (s *Server) deliveries(o *outcome, to []*session.Session) job {
 // never changes, so that saying it again under the same nonce is the same cell.
 func (s *Server) announce(t *session.Table, to []*session.Session) {
 	open := t.Open()
-	head := s.before
+	head := s.commit.Before()
 	if cell.HeadEpoch(open) == s.commit.Epoch()-1 {
 		head = s.commit.Head()
 	}
@@ -225,16 +244,22 @@ func (s *Server) buffer(n int) *buffer {
 // Register asks for an ID. The answer comes after the commit of an epoch that
 // holds it, or at once if it cannot be.
 func (s *Server) Register(r Registration) {
-	if s.stopped != nil || s.d < 0 {
-		s.ready.Registered = append(s.ready.Registered, Registered{Ticket: r.Ticket, Status: RegistrationRefused})
-		return
-	}
-	_, failed := s.members.assign(s.d, append(s.asked[:len(s.asked):len(s.asked)], r), len(s.asked)+1)
-	for _, f := range failed {
-		if f.Ticket == r.Ticket {
-			s.ready.Registered = append(s.ready.Registered, f)
+	status := RegistrationRefused
+	switch {
+	case s.stopped != nil || s.d < 0:
+	case len(s.asked) >= mostAsked:
+		status = RegistrationBusy
+	default:
+		if status = s.members.may(s.d, r, s.asked); status == RegistrationDone {
+			s.asked = append(s.asked, r)
 			return
 		}
 	}
-	s.asked = append(s.asked, r)
+	s.ready.Registered = append(s.ready.Registered, Registered{Ticket: r.Ticket, Status: status})
+}
+
+// Withdraw takes back a registration that no attempt has prepared yet: its
+// client is gone. One that is under way may still be committed.
+func (s *Server) Withdraw(ticket uint64) {
+	s.asked = slices.DeleteFunc(s.asked, func(r Registration) bool { return r.Ticket == ticket })
 }

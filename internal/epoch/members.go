@@ -69,24 +69,52 @@ func (r registry) apply(c change) bool {
 	return true
 }
 
-// assign answers registrations at storage server d: which changes to propose,
-// and the registrations that cannot be. New IDs go to the emptiest shard.
-func (r registry) assign(d int, asked []Registration, most int) (changes []change, failed []Registered) {
+// may says whether storage server d could make a registration, after those that
+// wait already.
+func (r registry) may(d int, a Registration, waiting []Registration) RegistrationStatus {
 	table := r.g.StorageTable()
-	used := r.users()
+	if a.Again {
+		m := r.find(a.ID)
+		switch {
+		case m == nil || int(table[int(a.ID)%len(table)]) != d:
+			return RegistrationBad
+		case m.keyHash != a.KeyHash:
+			return RegistrationRefused
+		}
+		return RegistrationDone
+	}
+	room := 0
+	for v, owner := range table {
+		if int(owner) == d {
+			room += r.g.MaxUsers(v) - len(r.members[v])
+		}
+	}
+	for _, w := range waiting {
+		if !w.Again {
+			room--
+		}
+	}
+	if room < 1 {
+		return RegistrationFull
+	}
+	return RegistrationDone
+}
+
+// assign turns registrations that wait at storage server d into changes, at most
+// so many. New IDs go to the emptiest shard.
+func (r registry) assign(d int, asked []Registration, most int) (changes []change) {
+	table := r.g.StorageTable()
+	used := make([]int, len(table))
+	for v := range table {
+		used[v] = len(r.members[v])
+	}
 	again := map[uint32]bool{}
 	for _, a := range asked {
 		if len(changes) == most {
 			break
 		}
 		if a.Again {
-			m := r.find(a.ID)
-			switch {
-			case m == nil || int(table[int(a.ID)%len(table)]) != d:
-				failed = append(failed, Registered{Ticket: a.Ticket, Status: RegistrationBad})
-			case m.keyHash != a.KeyHash || again[a.ID]:
-				failed = append(failed, Registered{Ticket: a.Ticket, Status: RegistrationRefused})
-			default:
+			if m := r.find(a.ID); !again[a.ID] && r.may(d, a, nil) == RegistrationDone {
 				again[a.ID] = true
 				changes = append(changes, change{a.ID, member{m.generation + 1, a.KeyHash}})
 			}
@@ -98,15 +126,12 @@ func (r registry) assign(d int, asked []Registration, most int) (changes []chang
 				best = v
 			}
 		}
-		if best < 0 {
-			failed = append(failed, Registered{Ticket: a.Ticket, Status: RegistrationFull})
-			continue
+		if best >= 0 {
+			changes = append(changes, change{uint32(used[best]*len(table) + best), member{1, a.KeyHash}})
+			used[best]++
 		}
-		id := uint32(used[best]*len(table) + best)
-		used[best]++
-		changes = append(changes, change{id, member{1, a.KeyHash}})
 	}
-	return changes, failed
+	return changes
 }
 
 // appendChange and parseChanges are the layout of the Members frame, and of the

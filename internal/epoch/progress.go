@@ -1,6 +1,8 @@
 package epoch
 
 import (
+	"errors"
+
 	"github.com/teems-go/teems/internal/commit"
 	"github.com/teems-go/teems/internal/record"
 	"github.com/teems-go/teems/internal/survive"
@@ -115,7 +117,14 @@ func (s *Server) prepare() {
 		return
 	}
 	s.prepared[t.number] = t.out
-	if err := s.commit.Prepare(t.number, t.id, tag, t.out.parts()...); err != nil {
+	err := s.commit.Prepare(t.number, t.id, tag, t.out.parts()...)
+	if errors.Is(err, commit.ErrNotBegun) || errors.Is(err, commit.ErrAttempt) || errors.Is(err, commit.ErrDecided) {
+		// The attempt is dead: another one counts, or began. Nothing was said.
+		delete(s.prepared, t.number)
+		s.dropped = append(s.dropped, t.out)
+		return
+	}
+	if err != nil {
 		s.stop(err)
 		return
 	}

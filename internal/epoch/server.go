@@ -126,7 +126,7 @@ func New(cfg Config) (*Server, error) {
 	if s.commit, err = commit.New(cfg.Self, g.Servers(), cfg.Store, genesis); err != nil {
 		return nil, err
 	}
-	if err := s.load(genesis); err != nil {
+	if err := s.load(); err != nil {
 		return nil, err
 	}
 	s.makeRoles()

@@ -17,8 +17,8 @@ import (
 // the rest, with the epochs of the history. Base is written after what it names,
 // and before the commit forgets the outcome.
 type state struct {
-	applied     uint64      // newest epoch in this state
-	before      commit.Head // head of the epoch before the newest final one
+	applied     uint64 // newest epoch in this state
+	written     written
 	members     registry
 	generations []uint32     // of every virtual shard
 	slots       *token.Slots // watermarks, on a storage server
@@ -41,11 +41,10 @@ const (
 func nameHistory(epoch uint64) string { return "history/" + number(epoch) }
 
 // load reads the durable state, or makes that of a new cluster.
-func (s *Server) load(genesis commit.Head) error {
+func (s *Server) load() error {
 	g := s.cfg.Geometry
 	shards := g.VirtualShards()
 	s.state = state{
-		before:      genesis,
 		members:     newRegistry(g, s.cfg.Simulated),
 		generations: make([]uint32, shards),
 		slots:       token.NewSlots(uint16(g.Params().Token.In), shards),
@@ -53,7 +52,7 @@ func (s *Server) load(genesis commit.Head) error {
 		through:     make(marks, shards),
 	}
 	b, err := s.cfg.Store.Get(nameBase)
-	if errors.Is(err, commit.ErrNotFound) {
+	if errors.Is(err, commit.ErrNotFound) && s.commit.Epoch() == 1 {
 		return s.grow()
 	}
 	if err != nil {
@@ -91,7 +90,8 @@ func (s *Server) base() []byte {
 	}
 	b := le.AppendUint32(make([]byte, 0, size), baseVersion)
 	b = le.AppendUint64(b, s.applied)
-	b = append(b, s.before[:]...)
+	b = le.AppendUint64(b, s.written.slots)
+	b = le.AppendUint64(b, s.written.members)
 	for v, generation := range s.generations {
 		b = le.AppendUint32(b, generation)
 		for _, m := range []marks{s.acked, s.through} {
@@ -136,7 +136,10 @@ func (s *Server) parseBase(b []byte) error {
 		return ErrState
 	}
 	s.applied = c.u64()
-	copy(s.before[:], c.take(32))
+	s.written = written{c.u64(), c.u64()}
+	if s.applied != s.commit.Epoch() && s.applied+1 != s.commit.Epoch() {
+		return ErrState // base and the commit's record are of different times
+	}
 	for v := range s.generations {
 		s.generations[v] = c.u32()
 		for _, m := range []marks{s.acked, s.through} {
@@ -152,8 +155,8 @@ func (s *Server) parseBase(b []byte) error {
 			return err
 		}
 		o, err := parseOutcome(b, s.cfg.Geometry.Stride())
-		if err != nil {
-			return err
+		if err != nil || o.epoch != epoch {
+			return ErrState
 		}
 		copy(o.head[:], c.take(32))
 		s.history = append(s.history, o)
@@ -161,24 +164,42 @@ func (s *Server) parseBase(b []byte) error {
 	if c.short || len(c.b) != 0 {
 		return ErrState
 	}
-	slots, err := s.cfg.Store.Get(nameSlots)
-	if err == nil {
-		s.slots, err = token.ParseSlots(slots)
-	}
-	if err != nil && !errors.Is(err, commit.ErrNotFound) {
-		return err
-	}
-	members, err := s.cfg.Store.Get(nameMembers)
-	if errors.Is(err, commit.ErrNotFound) {
-		return s.grow()
+	return errors.Join(
+		s.loadRecord(nameSlots, s.written.slots, func(b []byte) (err error) {
+			s.slots, err = token.ParseSlots(b)
+			return err
+		}),
+		s.loadRecord(nameMembers, s.written.members, s.members.parse),
+		s.grow(),
+	)
+}
+
+// written says in which epochs the records beside base were written last, 0 for
+// never. A record holds its epoch too: one that is older than base says was put
+// back by the host. A record that is newer by one epoch comes from a crash before
+// base was written; that epoch is applied again.
+type written struct{ slots, members uint64 }
+
+func (s *Server) loadRecord(name string, epoch uint64, parse func([]byte) error) error {
+	b, err := s.cfg.Store.Get(name)
+	if errors.Is(err, commit.ErrNotFound) && epoch == 0 {
+		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if err := s.members.parse(members); err != nil {
-		return err
+	c := &cursor{b: b}
+	if is := c.u64(); c.short || is != epoch && is != s.applied+1 {
+		return ErrState
 	}
-	return s.grow()
+	if err := parse(c.b); err != nil {
+		return ErrState
+	}
+	return nil
+}
+
+func (s *Server) putRecord(name string, epoch uint64, b []byte) error {
+	return s.cfg.Store.Put(name, binary.LittleEndian.AppendUint64(nil, epoch), b)
 }
 
 // finish makes a final epoch's outcome this server's state, and queues what its
@@ -225,7 +246,6 @@ func (s *Server) finish() error {
 
 // apply changes the state by an outcome, durably.
 func (s *Server) apply(o *outcome) error {
-	s.before = s.commit.Head()
 	s.applied = o.epoch
 	if !o.void {
 		s.acknowledge(o)
@@ -239,12 +259,14 @@ func (s *Server) apply(o *outcome) error {
 		return err
 	}
 	if o.slots != nil {
-		if err := s.cfg.Store.Put(nameSlots, s.slots.Append(nil)); err != nil {
+		s.written.slots = o.epoch
+		if err := s.putRecord(nameSlots, o.epoch, s.slots.Append(nil)); err != nil {
 			return err
 		}
 	}
 	if len(o.changes) > 0 {
-		if err := s.cfg.Store.Put(nameMembers, s.members.encode()); err != nil {
+		s.written.members = o.epoch
+		if err := s.putRecord(nameMembers, o.epoch, s.members.encode()); err != nil {
 			return err
 		}
 	}
@@ -333,13 +355,16 @@ func (s *Server) dropOldKeys(o *outcome) {
 		if c.generation == 1 {
 			continue
 		}
-		for _, t := range []*session.Table{s.up, s.down} {
-			if t == nil {
-				continue
-			}
-			for _, x := range t.Of(c.id) {
-				s.Detach(x.ID)
-			}
+		v := int(c.id) % len(s.storageTable)
+		var gone []*session.Session
+		if s.i >= 0 && int(s.ingestionTable[v]) == s.i {
+			gone = s.up.Forget(c.id)
+		}
+		if s.d >= 0 && int(s.storageTable[v]) == s.d {
+			gone = append(gone, s.down.Forget(c.id)...)
+		}
+		for _, x := range gone {
+			s.Detach(x.ID)
 		}
 	}
 }

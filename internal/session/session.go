@@ -47,8 +47,16 @@ type Session struct {
 	proved   bool   // it sent a cell that authenticated
 	slot     int32  // the client's place
 	at       int32  // its place in Table.order
-	sequence uint64 // highest that authenticated
+	Sent     uint64 // newest epoch whose result or delivery was queued for it; the caller's
+	salt     [16]byte
 	up, down Key
+}
+
+// proof is the newest start of a client that proved itself, with the highest
+// sequence number of its cells: they rise over all sessions of one start.
+type proof struct {
+	salt     [16]byte
+	sequence uint64
 }
 
 // slab is how many sessions are allocated at a time, one behind the other.
@@ -58,6 +66,7 @@ const slab = 256
 type Table struct {
 	cfg     Config
 	order   []*Session // in a deterministic order, for announcements
+	proofs  []proof    // by slot
 	active  []*Session // by slot: the session that what is addressed to a client goes to
 	fresh   []Session  // of a slab, not used yet
 	open    uint64
@@ -99,6 +108,7 @@ type Refused struct {
 func New(cfg Config, epoch uint64) *Table {
 	t := &Table{
 		cfg:    cfg,
+		proofs: make([]proof, cfg.Slots),
 		active: make([]*Session, cfg.Slots),
 		lanes:  make([]lane, max(1, cfg.Parallel)),
 		open:   epoch,
@@ -127,15 +137,16 @@ func (t *Table) Submissions() int { return t.pending.Count }
 // Len is the number of attached sessions.
 func (t *Table) Len() int { return len(t.order) }
 
-// Attach adds a session of a client with the keys of its two directions.
-func (t *Table) Attach(id uint64, client uint32, up, down Key) *Session {
+// Attach adds a session of a client's start, which its salt tells, with the keys
+// of its two directions.
+func (t *Table) Attach(id uint64, client uint32, salt [16]byte, up, down Key) *Session {
 	if len(t.fresh) == 0 {
 		t.fresh = make([]Session, slab)
 	}
 	s := &t.fresh[0]
 	t.fresh = t.fresh[1:]
 	*s = Session{
-		ID: id, Client: client, Role: t.cfg.Role, up: up, down: down,
+		ID: id, Client: client, Role: t.cfg.Role, salt: salt, up: up, down: down,
 		slot: int32(t.cfg.Slot(client)), at: int32(len(t.order)),
 	}
 	t.order = append(t.order, s)
@@ -157,8 +168,10 @@ func (t *Table) Detach(s *Session) {
 	}
 }
 
-// Of returns the sessions of a client.
-func (t *Table) Of(client uint32) (of []*Session) {
+// Forget returns the sessions of a client whose keys are of the past, to be
+// detached, and forgets what it proved under them.
+func (t *Table) Forget(client uint32) (of []*Session) {
+	t.proofs[t.cfg.Slot(client)] = proof{}
 	for _, s := range t.order {
 		if s.Client == client {
 			of = append(of, s)
@@ -209,8 +222,8 @@ type Arrived struct {
 }
 
 // Cells opens a batch of cells in parallel. It returns those that were refused,
-// in the order of their workers, and the sessions that proved themselves in
-// this batch for the first time. Visible: which cells authenticate.
+// in the order of their workers, and the sessions that results and deliveries go
+// to from now on. Visible: which cells authenticate.
 func (t *Table) Cells(batch []Arrived) (refused []Refused, fresh []*Session) {
 	parts := min(len(t.lanes), max(1, len(batch)/32))
 	t.cfg.Workers.Each(parts, func(p int) {
@@ -231,22 +244,21 @@ func (t *Table) Cells(batch []Arrived) (refused []Refused, fresh []*Session) {
 		l := &t.lanes[p]
 		t.pending.Count += l.taken
 		refused = append(refused, l.refused...)
-		for _, s := range l.fresh {
-			t.active[s.slot] = s
-			fresh = append(fresh, s)
-		}
+		fresh = append(fresh, l.fresh...)
 	}
 	return refused, fresh
 }
 
 // take opens one cell into its client's place, or says why not.
 func (t *Table) take(l *lane, s *Session, c *Cell) Refusal {
+	slot := int(s.slot)
+	last := &t.proofs[slot]
 	switch {
 	case c.Type != t.cfg.Type || len(c.Sealed) != t.cfg.CellBytes+cell.TagBytes:
 		return WrongSize
 	case c.Epoch != t.open:
 		return WrongEpoch
-	case c.Sequence <= s.sequence:
+	case c.Sequence == 0 || s.salt == last.salt && c.Sequence <= last.sequence:
 		return OldSequence
 	}
 	var nonce [cell.NonceBytes]byte
@@ -254,7 +266,6 @@ func (t *Table) take(l *lane, s *Session, c *Cell) Refusal {
 	ad := cell.MakeAD(&t.cfg.Cluster, cell.Up, t.cfg.Role, c.Type, t.cfg.Server)
 	ad.SetEpoch(c.Epoch)
 	ad.SetClient(s.Client)
-	slot := int(s.slot)
 	// The first cell of an epoch is opened where it stays; what does not
 	// authenticate leaves zeros there.
 	taken := t.pending.Present[slot]
@@ -265,9 +276,12 @@ func (t *Table) take(l *lane, s *Session, c *Cell) Refusal {
 	if _, err := t.cfg.AEAD(&s.up).Open(to, nonce[:], c.Sealed, ad[:]); err != nil {
 		return BadTag
 	}
-	s.sequence = c.Sequence
+	// The cell is new, and its client's: what is addressed to the client comes
+	// here from now on.
+	*last = proof{s.salt, c.Sequence}
 	if !s.proved || t.active[slot] != s {
 		s.proved = true
+		t.active[slot] = s
 		l.fresh = append(l.fresh, s)
 	}
 	if taken {
