@@ -40,11 +40,9 @@ type AMD struct {
 
 // The root's and the intermediate's keys take long to make: one pair serves
 // all tests.
-var (
-	rsaKeys = sync.OnceValue(func() [2]*rsa.PrivateKey {
-		return [2]*rsa.PrivateKey{must(rsa.GenerateKey(rand.Reader, 2048)), must(rsa.GenerateKey(rand.Reader, 2048))}
-	})
-)
+var rsaKeys = sync.OnceValue(func() [2]*rsa.PrivateKey {
+	return [2]*rsa.PrivateKey{must(rsa.GenerateKey(rand.Reader, 2048)), must(rsa.GenerateKey(rand.Reader, 2048))}
+})
 
 // NewAMD returns a fake AMD with a Turin chip.
 func NewAMD(now time.Time) *AMD {
@@ -86,9 +84,18 @@ func (v *AMD) certify() {
 	if v.KeyName != "" {
 		name = v.KeyName
 	}
-	v.ark = make(11, "ARK-"+v.Product, true, &keys[0].PublicKey, keys[0], nil, nil)
-	v.ask = make(12, issuer, true, &keys[1].PublicKey, keys[0], v.ark, nil)
+	if v.ark == nil {
+		v.ark = make(11, "ARK-"+v.Product, true, &keys[0].PublicKey, keys[0], nil, nil)
+		v.ask = make(12, issuer, true, &keys[1].PublicKey, keys[0], v.ark, nil)
+	}
 	v.ek = make(13, name, false, &v.ekKey.PublicKey, keys[1], v.ask, v.extensions())
+}
+
+// Reissue lets the platform's key be certified anew, under the same root, after
+// a change of fields.
+func (v *AMD) Reissue() *AMD {
+	v.ek = nil
+	return v
 }
 
 func (v *AMD) extensions() []pkix.Extension {

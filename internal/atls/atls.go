@@ -7,7 +7,8 @@
 //  1. TLS 1.3 with X25519MLKEM768 only, no resumption, ALPN "teems/1". An
 //     attested side has a new Ed25519 certificate, signed by itself, that
 //     carries evidence as a CMW (RFC 9999). The evidence is bound to the
-//     certificate's key and the manifest's hash.
+//     certificate's key and the manifest's hash. For SGX the interoperable
+//     form of Gramine is accepted in its place, which binds the key only.
 //  2. The client sends its proof, or says that it has none.
 //  3. The server checks it, and sends its own proof.
 //  4. The client checks that, and says that it accepted.

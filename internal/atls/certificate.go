@@ -92,33 +92,59 @@ func (s *side) checkCertificate(chain []*x509.Certificate) (spki [32]byte, err e
 	if want := hex.EncodeToString(s.manifest[:]); c.Subject.CommonName != want {
 		return [32]byte{}, fmt.Errorf("%w: it names %.64q, here it is %s: bring both up to date", ErrManifest, c.Subject.CommonName, want)
 	}
-	evidence, err := findEvidence(c.Extensions)
+	evidence, want, err := s.carried(c)
 	if err != nil {
 		return refuse("%w", err)
 	}
-	spki = spkiHash(c)
-	if _, err := attest.Appraise(s.cfg.Verifiers, s.policy, evidence, certificateData(spki, s.manifest), s.now); err != nil {
+	if _, err := attest.Appraise(s.cfg.Verifiers, s.policy, evidence, want, s.now); err != nil {
 		return refuse("%w", err)
 	}
-	return spki, nil
+	return spkiHash(c), nil
 }
 
-// findEvidence takes the evidence out of the one extension that has it.
+// carried takes the evidence out of a certificate, in either form, and says
+// what it must be bound to. The interoperable form of Gramine binds the key
+// and not the manifest; the proof that follows binds both.
+func (s *side) carried(c *x509.Certificate) (attest.Evidence, attest.ReportData, error) {
+	value, err := extension(c.Extensions, oidGramine)
+	if err != nil {
+		return attest.Evidence{}, attest.ReportData{}, err
+	}
+	if value == nil {
+		e, err := findEvidence(c.Extensions)
+		return e, certificateData(spkiHash(c), s.manifest), err
+	}
+	if other, err := extension(c.Extensions, oidCMW); err != nil || other != nil {
+		return attest.Evidence{}, attest.ReportData{}, fmt.Errorf("%w: there is evidence in two forms", errCMW)
+	}
+	return parseGramine(value, c.RawSubjectPublicKeyInfo)
+}
+
+// findEvidence takes the evidence out of the one CMW that has it.
 func findEvidence(extensions []pkix.Extension) (attest.Evidence, error) {
-	var value []byte
-	for _, e := range extensions {
-		if !e.Id.Equal(oidCMW) {
-			continue
-		}
-		if value != nil {
-			return attest.Evidence{}, fmt.Errorf("%w: there are two extensions with evidence", errCMW)
-		}
-		value = e.Value
+	value, err := extension(extensions, oidCMW)
+	if err != nil {
+		return attest.Evidence{}, err
 	}
 	if value == nil {
 		return attest.Evidence{}, fmt.Errorf("%w: there is no extension with evidence", errCMW)
 	}
 	return parseExtension(value)
+}
+
+// extension returns the value of the one extension of that name, nil if there
+// is none.
+func extension(extensions []pkix.Extension, id asn1.ObjectIdentifier) (value []byte, err error) {
+	for _, e := range extensions {
+		if !e.Id.Equal(id) {
+			continue
+		}
+		if value != nil {
+			return nil, fmt.Errorf("%w: there are two extensions with evidence", errCMW)
+		}
+		value = append([]byte{}, e.Value...)
+	}
+	return value, nil
 }
 
 var oidCMW = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 35}
