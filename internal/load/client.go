@@ -63,7 +63,6 @@ type simulation struct {
 	clients []client
 	scratch sync.Pool
 
-	cellSize   int
 	in         *wire.Limits
 	attached   atomic.Int64 // ends
 	allUp      chan struct{}
