@@ -11,7 +11,7 @@ func same(a, b uint32) uint32 { return -uint32((uint64(a^b) - 1) >> 63) }
 // below returns 1 if a < b, else 0, for numbers below 1<<63.
 func below(a, b uint64) uint64 { return (a - b) >> 63 }
 
-func rankMarks(marks []byte, ranks []uint32, r uint32) uint32 {
+func rankMarksPortable(marks []byte, ranks []uint32, r uint32) uint32 {
 	ranks = ranks[:len(marks)]
 	for i, m := range marks {
 		ranks[i] = r
@@ -20,7 +20,7 @@ func rankMarks(marks []byte, ranks []uint32, r uint32) uint32 {
 	return r
 }
 
-func rankBelow(labels []uint32, bound uint32, ranks []uint32, r uint32) uint32 {
+func rankBelowPortable(labels []uint32, bound uint32, ranks []uint32, r uint32) uint32 {
 	ranks = ranks[:len(labels)]
 	for i, l := range labels {
 		ranks[i] = r
@@ -29,7 +29,7 @@ func rankBelow(labels []uint32, bound uint32, ranks []uint32, r uint32) uint32 {
 	return r
 }
 
-func tally(labels, counts []uint32) {
+func tallyPortable(labels, counts []uint32) {
 	for len(labels) > 0 {
 		n := min(len(labels), labelBlock)
 		for l := range counts {
@@ -48,7 +48,7 @@ func tally(labels, counts []uint32) {
 	}
 }
 
-func rankLabels(labels, next, ranks []uint32) {
+func rankLabelsPortable(labels, next, ranks []uint32) {
 	others := len(next) - 1
 	for len(labels) > 0 {
 		n := min(len(labels), labelBlock)
@@ -72,7 +72,7 @@ func rankLabels(labels, next, ranks []uint32) {
 	}
 }
 
-func keepLabels(labels, room []uint32, kept []byte) {
+func keepLabelsPortable(labels, room []uint32, kept []byte) {
 	for len(labels) > 0 {
 		n := min(len(labels), labelBlock)
 		b, k := labels[:n], kept[:n]
@@ -90,7 +90,7 @@ func keepLabels(labels, room []uint32, kept []byte) {
 	}
 }
 
-func fillLabels(labels []uint32, kept []byte, upto []uint32, j uint32) uint32 {
+func fillLabelsPortable(labels []uint32, kept []byte, upto []uint32, j uint32) uint32 {
 	kept = kept[:len(labels)]
 	for i, l := range labels {
 		fill := uint32(len(upto))

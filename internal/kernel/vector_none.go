@@ -38,6 +38,22 @@ func expandColumns(data unsafe.Pointer, width int, ranks []uint32, offset uint64
 	expandColumnsPortable(data, width, ranks, offset, shift, from, count)
 }
 
+func rankMarks(marks []byte, ranks []uint32, start uint32) uint32 {
+	return rankMarksPortable(marks, ranks, start)
+}
+
+func rankBelow(labels []uint32, bound uint32, ranks []uint32, start uint32) uint32 {
+	return rankBelowPortable(labels, bound, ranks, start)
+}
+
+func tally(labels, counts []uint32)                 { tallyPortable(labels, counts) }
+func rankLabels(labels, next, ranks []uint32)       { rankLabelsPortable(labels, next, ranks) }
+func keepLabels(labels, room []uint32, kept []byte) { keepLabelsPortable(labels, room, kept) }
+
+func fillLabels(labels []uint32, kept []byte, upto []uint32, first uint32) uint32 {
+	return fillLabelsPortable(labels, kept, upto, first)
+}
+
 // There are no packed elements.
 func groupLanes() int                                                 { return Lanes }
 func packedRegisters() int                                            { return 0 }
