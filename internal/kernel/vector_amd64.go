@@ -49,3 +49,22 @@ func registerBytes() int {
 	}
 	return 32
 }
+
+func order8(l *[8]uint32, masks *Masks8) {
+	if active == portable {
+		order8Portable(l, masks)
+		return
+	}
+	order8AVX2(&l[0], (*[48]uint32)(masks))
+}
+
+func moveRows8(data unsafe.Pointer, width int, masks *Masks8) {
+	switch active {
+	case withAVX512:
+		move8AVX512((*byte)(data), width, (*[48]uint32)(masks))
+	case withAVX2:
+		move8AVX2((*byte)(data), width, (*[48]uint32)(masks))
+	default:
+		move8Portable(data, width, masks)
+	}
+}

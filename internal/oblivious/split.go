@@ -124,7 +124,11 @@ func (w *Workers) splitAlone(v node) {
 		return
 	}
 	labels := w.labels()[a:b]
-	if b-a <= tiny {
+	if b-a == tiny {
+		w.sort8(a, labels)
+		return
+	}
+	if b-a < tiny {
 		w.sortTiny(a, labels)
 		return
 	}
@@ -143,7 +147,16 @@ func (w *Workers) splitAlone(v node) {
 // tiny is up to how many rows a sorting network has the fewest swaps.
 const tiny = 8
 
-// sortTiny sorts the rows from a on by label, by merge exchange (Knuth, The
+// sort8 sorts the eight rows from a on by label.
+func (w *Workers) sort8(a int, labels []uint32) {
+	var masks kernel.Masks8
+	kernel.Order8(labels, &masks)
+	for _, c := range w.cols[1:] {
+		kernel.Move8(c.Slice(a, a+8).Data, c.Width, &masks)
+	}
+}
+
+// sortTiny sorts fewer rows from a on by label, by merge exchange (Knuth, The
 // Art of Computer Programming 3, 5.2.2, Algorithm M).
 func (w *Workers) sortTiny(a int, labels []uint32) {
 	n := len(labels)
