@@ -3,6 +3,8 @@ package bundle_test
 import (
 	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
 	"reflect"
 	"testing"
 
@@ -86,4 +88,25 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%x is read as %+v", raw, b)
 		}
 	})
+}
+
+func TestFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "collateral")
+	source := bundle.File(path)
+	if b, err := source(); err != nil || !reflect.DeepEqual(b, bundle.Bundle{}) {
+		t.Errorf("no file: %+v, %v", b, err)
+	}
+	want := full()
+	want.Report = nil
+	for name, x := range map[string]struct {
+		file []byte
+		ok   bool
+	}{"collateral": {want.Encode(), true}, "with a report": {full().Encode(), false}, "malformed": {[]byte("x"), false}} {
+		if err := os.WriteFile(path, x.file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := source(); (err == nil) != x.ok || err == nil && !reflect.DeepEqual(b, want) {
+			t.Errorf("%s: %+v, %v", name, b, err)
+		}
+	}
 }

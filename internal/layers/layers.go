@@ -21,7 +21,7 @@ var table = []layer{
 		"attest/verifiers", "attest/inspect", "attest/probe", "internal/manifest", "internal/keys", "internal/wire", "internal/atls", "internal/mesh",
 	}},
 	{"L2 evidence of Linux guests", issuers, []string{
-		"attest/tsm",
+		"attest/tsm", "attest/platform",
 	}},
 	{"L3 nodes, untrusted parts, simulators", module, []string{
 		"internal/arena", "internal/coordinator", "internal/gateway", "internal/node", "internal/node/deployment", "internal/simnet",
