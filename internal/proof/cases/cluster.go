@@ -10,6 +10,7 @@ import (
 	"github.com/teems-go/teems/internal/commit"
 	"github.com/teems-go/teems/internal/epoch"
 	"github.com/teems-go/teems/internal/keys"
+	"github.com/teems-go/teems/internal/record"
 	"github.com/teems-go/teems/internal/session"
 )
 
@@ -45,40 +46,34 @@ func sessionOf(id uint32, role uint8) uint64 { return uint64(id)<<2 | uint64(rol
 // secret; so then is every plaintext that it opens.
 type serverKeys struct {
 	*keys.Server
-	mark Marker
+	mark    Marker
+	control int // bytes of a control cell; a submission has more
 }
 
-// Session marks as public, in what a client submits, the fields by which it
-// acknowledges results (the first 8 bytes of a submission) and deliveries (the
-// first 40 of a control cell: epoch and head).
+// AEAD makes an AEAD that marks as public, in what a client submits, the fields
+// by which it acknowledges results (the first 8 bytes of a submission) and
+// deliveries (the first 40 of a control cell: epoch and head).
 //
 // Argument: an honest client acknowledges what it received as soon as it has,
 // whatever its user does, so the fields follow from who was connected when; a
 // corrupt client's are the adversary's own. That a server lets go of an old
 // epoch at a certain time, and sends a client that attaches anew what it lacks,
 // may therefore depend on them.
-func (k serverKeys) Session(key [32]byte, direction, role uint8, client, server [16]byte) session.AEAD {
-	a := k.Server.Session(key, direction, role, client, server)
-	if direction != cell.Up {
-		return a
-	}
-	acknowledges := 8
-	if role == cell.RoleStorage {
-		acknowledges = 40
-	}
-	return opener{a, k.mark, acknowledges}
-}
+func (k serverKeys) AEAD(key *session.Key) session.AEAD { return opener{k.Server.AEAD(key), k} }
 
 type opener struct {
 	session.AEAD
-	mark Marker
-	n    int
+	k serverKeys
 }
 
 func (o opener) Open(dst, nonce, sealed, ad []byte) ([]byte, error) {
 	plain, err := o.AEAD.Open(dst, nonce, sealed, ad)
 	if err == nil {
-		o.mark.Public(plain[len(dst):][:o.n])
+		acknowledges := 8
+		if len(plain) == o.k.control {
+			acknowledges = 40
+		}
+		o.k.mark.Public(plain[len(dst):][:acknowledges])
 	}
 	return plain, err
 }
@@ -103,6 +98,9 @@ func channelParams(channel string, n, m int) geometry.Params {
 func NewCluster(channel string, n, m int, mark Marker) *Cluster {
 	g, err := geometry.New(channelParams(channel, n, m))
 	must(err)
+	if g.ControlBytes() == g.SubmissionBytes() {
+		panic("cells of the two roles cannot be told apart by their length")
+	}
 	c := &Cluster{g: g, n: n, id: [32]byte{1}, subs: make([][]session.Cell, m)}
 	c.schedule = keys.New(keys.Master{2}, c.id, era)
 	master, seed := &keys.Master{2}, &[32]byte{3}
@@ -111,8 +109,8 @@ func NewCluster(channel string, n, m int, mark Marker) *Cluster {
 	for i := range m {
 		s, err := epoch.New(epoch.Config{
 			Geometry: g, Self: i, Cluster: c.id, Era: era, Simulated: n, Boot: boot(i), Workers: 1,
-			Keys:  serverKeys{keys.NewServer(keys.New(*master, c.id, era), *seed, 1), mark},
-			Store: forget{},
+			Keys:  serverKeys{keys.NewServer(keys.New(*master, c.id, era), *seed, 1), mark, g.ControlBytes()},
+			Store: forget{}, Memory: record.Heap{},
 			// State tags are fresh random bits that depend on nothing: public.
 			Random: rand.Reader,
 		})

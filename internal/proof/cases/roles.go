@@ -140,7 +140,7 @@ var Roles = []Case{
 			"ingest.Machine.Section", "ingest.Machine.Statuses"},
 		make: func(b *Builder) func() {
 			w := newWorld(b.N, b.workers)
-			m := ingest.New(w.g, 0, w.keys, era, b.W)
+			m := ingest.New(w.g, 0, w.keys, era, b.W, record.Heap{})
 			width, n := w.g.SubmissionBytes(), len(w.ingesting)
 			plain := secret(b, make([]byte, n*width), func(r *rand.Rand, s []byte) {
 				for i, c := range w.ingesting {
@@ -187,7 +187,7 @@ var Roles = []Case{
 			"route.Machine.Ranks", "route.Machine.Deal", "route.Machine.Complete", "route.Machine.Section"},
 		make: func(b *Builder) func() {
 			w := newWorld(b.N, b.workers)
-			m := route.New(w.g, 0, b.W)
+			m := route.New(w.g, 0, b.W, record.Heap{})
 			type input struct{ headers, heads, bodies []byte }
 			var in []input
 			for i := range w.g.Ingestions() {
@@ -226,7 +226,7 @@ var Roles = []Case{
 		Covers: []string{"store.Machine.Begin", "store.Machine.Section", "store.Machine.Complete", "store.PutCells"},
 		make: func(b *Builder) func() {
 			w := newWorld(b.N, b.workers)
-			m := store.New(w.g, 0, w.keys, era, b.W)
+			m := store.New(w.g, 0, w.keys, era, b.W, record.Heap{})
 			type input struct{ heads, bodies []byte }
 			var in []input
 			for r := range w.g.Routers() {
@@ -234,9 +234,8 @@ var Roles = []Case{
 				in = append(in, input{b.heads(rows, 1, w.at.Cells(0)), b.rows(rows, w.g.Stride()).Data})
 			}
 			delivery := make([]byte, w.g.DeliveryBytes())
-			spare := record.NewTable(w.at.Places(0), w.g.Stride())
 			return func() {
-				m.Begin(w.at, spare)
+				m.Begin(w.at)
 				for r, x := range in {
 					if rows := len(x.heads) / record.HeadBytes; rows > 0 {
 						must(m.Section(r, 0, uint32(rows), x.heads, x.bodies))
@@ -254,7 +253,7 @@ var Roles = []Case{
 	},
 	{Name: "store.Machine.Answer", make: func(b *Builder) func() {
 		w := newWorld(b.N, b.workers)
-		m := store.New(w.g, 0, w.keys, era, b.W)
+		m := store.New(w.g, 0, w.keys, era, b.W, record.Heap{})
 		width, n := w.g.ControlBytes(), len(w.storing)
 		controls := secret(b, make([]byte, n*width), func(r *rand.Rand, s []byte) {
 			for k := range n {

@@ -64,11 +64,23 @@ func (t *recorder) called(name string, a, b uintptr, public ...int) {
 	}
 }
 
+// passed counts the hits of the planted leak that is awake, before it was last
+// put to sleep.
+var passed int
+
 // hear turns the hook of kernel calls on or off.
 var hear = func(func(string, uintptr, uintptr, ...int)) {}
 
 // take runs a case under a seed and returns its trace's digest.
 func (t *recorder) take(x *cases.Ready, seed uint64, keep bool) (uint64, []event) {
+	if site, kind := probe.Site, probe.Wake; site != 0 {
+		// A planted early exit may have left a machine's work undone.
+		passed += hits()
+		awake(0, probe.Asleep)
+		x.Fill(random(seed))
+		run(x)
+		awake(site, kind)
+	}
 	x.Fill(random(seed))
 	t.digest, t.count, t.keep, t.events = 1, 0, keep, t.events[:0]
 	clear(t.numbers)
@@ -196,12 +208,13 @@ func traceWake(p plant, kind probe.Kind, sites []string) (said string) {
 			for _, workers := range tracedWorkers {
 				awake(0, probe.Asleep)
 				x := c.Setup(33, workers)
+				passed = 0
 				awake(p.site, kind)
 				a, b, differ := compare(x, 1, 30)
 				if differ {
 					return difference(x, a, b, sites)
 				}
-				if hits() > 0 {
+				if passed+hits() > 0 {
 					said = "equal traces in " + c.Name
 				}
 			}

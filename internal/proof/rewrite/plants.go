@@ -18,6 +18,7 @@ var secretParameters = map[string]string{
 	"m uint64": "m", "c uint64": "c", "c [3]uint64": "c[0]", "c *[3]uint64": "c[0]",
 	"m01 uint64": "m01", "m01 uint32": "uint64(m01)",
 	"a uint64": "a", "x uint64": "x", "b uint64": "b", "x uint32": "uint64(x)", "i uint32": "uint64(i)",
+	"l *[8]uint32": "uint64(l[0])", "masks *Masks8": "probe.Some(masks[:])",
 	"ranks []uint32": "probe.Some(ranks)", "labels []uint32": "probe.Some(labels)", "want []uint32": "probe.Some(want)",
 	"marks []byte": "probe.Some(marks)", "starts []byte": "probe.Some(starts)",
 	"data []uint64": "probe.Some(data)", "keys []uint64": "probe.Some(keys)", "k []uint64": "probe.Some(k)", "entries []uint64": "probe.Some(entries)",
