@@ -19,13 +19,13 @@ const (
 // Arena is a source of bulk memory. It is safe for concurrent use.
 type Arena struct {
 	mu    sync.Mutex
-	mine  map[*byte]int // every mapping and its size
+	mine  map[*byte][]byte // every mapping that is given out
 	free  [][]byte
 	bytes int
 }
 
 // New makes an arena that has mapped nothing yet.
-func New() *Arena { return &Arena{mine: map[*byte]int{}} }
+func New() *Arena { return &Arena{mine: map[*byte][]byte{}} }
 
 // Get returns n bytes of any content, aligned to a page if they are many.
 func (a *Arena) Get(n int) []byte {
@@ -45,26 +45,28 @@ func (a *Arena) Get(n int) []byte {
 		b := a.free[best]
 		a.free[best] = a.free[len(a.free)-1]
 		a.free = a.free[:len(a.free)-1]
+		a.mine[&b[0]] = b
 		return b[:n]
 	}
 	b, ok := mapped(size)
 	if !ok {
 		return heap(n)
 	}
-	a.mine[&b[0]] = size
+	a.mine[&b[0]] = b
 	a.bytes += size
 	return b[:n]
 }
 
-// Put gives back what Get returned. Other memory is left alone.
+// Put gives back what Get returned, or its beginning. Other memory is left alone.
 func (a *Arena) Put(b []byte) {
 	if cap(b) == 0 {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if size, ok := a.mine[&b[:1][0]]; ok {
-		a.free = append(a.free, b[:size])
+	if whole, ok := a.mine[&b[:1][0]]; ok {
+		delete(a.mine, &whole[0])
+		a.free = append(a.free, whole)
 	}
 }
 

@@ -22,7 +22,8 @@ func TestArena(t *testing.T) {
 	for i := range big {
 		big[i] = byte(i)
 	}
-	a.Put(big[:10])
+	a.Put(big[:10:20])
+	a.Put(big) // twice is once
 	if again := a.Get(5<<20 + 9); runtime.GOOS == "linux" && (&again[0] != &big[0] || len(again) != 5<<20+9) {
 		t.Error("memory given back was not used again")
 	}

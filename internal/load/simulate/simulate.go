@@ -197,7 +197,13 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	var died *deploy.Ended
+	var failed error
+	defer func() {
+		if !errors.As(failed, &died) { // what it said is in the folder, and the error names that
+			os.RemoveAll(dir)
+		}
+	}()
 	began := time.Now()
 	gateways := 1
 	if o.Multiplexed {
@@ -212,11 +218,13 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		if errors.Is(err, manifest.ErrInvalid) {
 			err = fmt.Errorf("%w: %w", ErrOptions, err)
 		}
+		failed = err
 		return nil, err
 	}
 	defer c.Stop()
 	r := newRun(&o, c)
 	err = r.run(ctx)
+	failed = err
 	r.result.Seconds = time.Since(began).Seconds()
 	c.Stop()
 	return r.finish(err)
