@@ -123,6 +123,40 @@ func fillLabels(labels []uint32, kept []byte, upto []uint32, first uint32) uint3
 	return first
 }
 
+// route does the pairs of a level.
+func route(a, b []uint64, cells, boundary uint64) {
+	whole := len(a) &^ (registerBytes()/8 - 1)
+	if active == portable {
+		whole = 0
+	}
+	if whole > 0 {
+		from := boundary << 32
+		above, below := (max(cells, boundary)-boundary)<<32, min(cells, boundary)<<32
+		if active == withAVX512 {
+			routeAVX512(&a[0], &b[0], whole/8, &from, &above, &below)
+		} else {
+			from, above, below = from^1<<63, above^1<<63, below^1<<63
+			routeAVX2(&a[0], &b[0], whole/4, &from, &above, &below)
+		}
+	}
+	routePortable(a[whole:], b[whole:], cells, boundary)
+}
+
+// routeRegister returns the size of the blocks of n entries that routeWithin
+// does, or 0.
+func routeRegister(n int) int {
+	if active == withAVX512 && n >= 8 {
+		return 8
+	}
+	return 0
+}
+
+// routeWithin does the levels of blocks of routeRegister entries.
+func routeWithin(entries []uint64, cells, first uint64) {
+	cells, first = cells<<32, first<<32
+	routeWithinAVX512(&entries[0], len(entries)/8, &cells, &first)
+}
+
 // countRegisters calls the kernel for so many registers of counters.
 func countRegisters(what counting, registers int, labels *uint32, out *byte, n int, counters, numbers *uint32, last uint32) {
 	if active == withAVX512 {

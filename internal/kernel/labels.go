@@ -97,9 +97,13 @@ func RouteBlock(entries []uint64, cells, first uint32) {
 	if traceOn {
 		trace("RouteBlock", unsafe.Pointer(unsafe.SliceData(entries)), nil, len(entries), int(cells), int(first))
 	}
-	for h := len(entries) / 2; h > 0; h /= 2 {
+	h := len(entries) / 2
+	for ; h > 0 && 2*h > routeRegister(len(entries)); h /= 2 {
 		for s := 0; s < len(entries); s += 2 * h {
 			route(entries[s:s+h], entries[s+h:s+2*h], uint64(cells), uint64(first)+uint64(s+h))
 		}
+	}
+	if h > 0 {
+		routeWithin(entries, uint64(cells), uint64(first))
 	}
 }

@@ -104,7 +104,7 @@ func fillLabelsPortable(labels []uint32, kept []byte, upto []uint32, j uint32) u
 	return j
 }
 
-func route(a, b []uint64, cells, boundary uint64) {
+func routePortable(a, b []uint64, cells, boundary uint64) {
 	b = b[:len(a)]
 	for i, x := range a {
 		y := b[i]

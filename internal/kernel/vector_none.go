@@ -58,6 +58,13 @@ func order8(l *[8]uint32, masks *Masks8) { order8Portable(l, masks) }
 
 func moveRows8(data unsafe.Pointer, width int, masks *Masks8) { move8Portable(data, width, masks) }
 
+func route(a, b []uint64, cells, boundary uint64) { routePortable(a, b, cells, boundary) }
+
+// routeRegister is 0: there are no levels within registers.
+func routeRegister(int) int { return 0 }
+
+func routeWithin([]uint64, uint64, uint64) {}
+
 // There are no packed elements.
 func groupLanes() int                                                 { return Lanes }
 func packedRegisters() int                                            { return 0 }

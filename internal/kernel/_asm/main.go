@@ -25,6 +25,7 @@ import (
 //go:generate go run . -part sorts -pkg kernel -out ../sorts_amd64.s -stubs ../sorts_stub_amd64.go
 //go:generate go run . -part labels -pkg kernel -out ../labels_amd64.s -stubs ../labels_stub_amd64.go
 //go:generate go run . -part order -pkg kernel -out ../order_amd64.s -stubs ../order_stub_amd64.go
+//go:generate go run . -part routes -pkg kernel -out ../routes_amd64.s -stubs ../routes_stub_amd64.go
 
 var part = flag.String("part", "", "what to generate: cpu, levels, within, ...")
 
@@ -38,6 +39,7 @@ func main() {
 		"sorts":  sorts,
 		"labels": labels,
 		"order":  order,
+		"routes": routes,
 	}[*part]
 	if !ok {
 		fmt.Fprintln(os.Stderr, "asm: unknown part", *part)
