@@ -84,6 +84,9 @@ func parseKey(c *x509.Certificate) (*key, error) {
 	}
 	k := &key{}
 	k.product, _, _ = strings.Cut(name, "-") // VCEKs name the stepping as well
+	if k.product == "Siena" {
+		k.product = Genoa // the same generation, under Genoa's root
+	}
 	fields := []struct {
 		id    int
 		into  *uint8
