@@ -32,7 +32,8 @@ var table = []layer{
 	{"experiments", anything, []string{
 		"internal/load", "internal/deploy", "internal/load/simulate",
 		"experiments", "internal/experiment", "internal/experiment/figures", "internal/probe",
-		"internal/experiment/comparator", "internal/experiment/repro", "internal/model",
+		"internal/experiment/comparator", "internal/experiment/simulated",
+		"internal/experiment/repro", "internal/model",
 	}},
 	{"commands", anything, []string{
 		"cmd/teems-server", "cmd/teems-gateway", "cmd/teems",

@@ -112,7 +112,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return r.finish()
 }
 
-// play is a warm-up, the epochs that count, and what drains the queue.
+// play is a warm-up in which nobody sends a message, the epochs that count, and
+// what drains the queue.
 func (r *run) play(ctx context.Context) error {
 	for e := 0; e <= r.o.Epochs || r.waiting > 0; e++ {
 		if err := ctx.Err(); err != nil {
@@ -121,7 +122,7 @@ func (r *run) play(ctx context.Context) error {
 		if e > r.o.Epochs {
 			r.report.Drained++
 		}
-		r.draw(e <= r.o.Epochs)
+		r.draw(e > 0 && e <= r.o.Epochs)
 		cpu, start := cpuTime(), time.Now()
 		stats := r.send()
 		raw := experiment.Raw{Epoch: e, EpochSeconds: time.Since(start).Seconds(), CoreSeconds: (cpuTime() - cpu).Seconds()}

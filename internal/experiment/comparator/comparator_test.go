@@ -22,7 +22,7 @@ func TestRun(t *testing.T) {
 		if random != (r.Deferred > 1000) || random != (r.Drained > 0) {
 			t.Errorf("random %v: deferred %d times, %d epochs to drain", random, r.Deferred, r.Drained)
 		}
-		if !random && r.Sent != 6*3000 {
+		if !random && r.Sent != 5*3000 {
 			t.Errorf("sent %d", r.Sent)
 		}
 	}
