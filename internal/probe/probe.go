@@ -8,6 +8,7 @@
 package probe
 
 import (
+	"fmt"
 	"io/fs"
 	"strconv"
 	"strings"
@@ -100,6 +101,11 @@ type Network struct {
 	ConntrackNow uint64 `json:"conntrack_count,omitempty"`
 	TCPMemory    uint64 `json:"tcp_mem,omitempty"` // bytes, all sockets; 0: unknown
 	Ports        int    `json:"ports"`             // of one source address
+}
+
+// Name says which machine it is, for rows and pictures.
+func (m Machine) Name() string {
+	return fmt.Sprintf("%s, %d cores", orUnknown(m.CPU), len(m.Cores.Physical))
 }
 
 // Look looks at the machine. What cannot be read is left zero.

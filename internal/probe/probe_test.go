@@ -245,6 +245,16 @@ func TestOutput(t *testing.T) {
 	}
 }
 
+func TestName(t *testing.T) {
+	m := Look(published())
+	if got := m.Name(); got != "Intel(R) Xeon(R) Platinum 8380 CPU @ 2.30GHz, 80 cores" {
+		t.Error(got)
+	}
+	if got := (Machine{}).Name(); got != "unknown, 0 cores" {
+		t.Error(got)
+	}
+}
+
 func TestThisHost(t *testing.T) {
 	m := Look(ThisHost())
 	if m.Cores.Count() < 1 {
