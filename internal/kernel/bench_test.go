@@ -1,36 +1,54 @@
 package kernel
 
 import (
-	"strconv"
+	"fmt"
 	"testing"
 
 	"github.com/teems-go/teems/internal/choice"
 )
 
-func BenchmarkSwapL1(b *testing.B) {
+// eachImplementation runs a benchmark on all implementations, the best first.
+func eachImplementation(b *testing.B, f func(b *testing.B)) {
+	best := active
+	for i := int(best); i >= int(portable); i-- {
+		restore := setImplementation(implementation(i))
+		b.Run(implementation(i).String(), f)
+		restore()
+	}
+}
+
+// BenchmarkSwap is one conditional swap a call, of rows in the L1 cache.
+func BenchmarkSwap(b *testing.B) {
 	for _, width := range []int{64, 256, 272, 1024} {
-		b.Run(strconv.Itoa(width), func(b *testing.B) {
-			x, y := make([]byte, width), make([]byte, width)
-			for i := 0; b.Loop(); i++ {
-				CondSwap(choice.FromBit(uint64(i)), x, y)
-			}
+		b.Run(fmt.Sprint(width), func(b *testing.B) {
+			eachImplementation(b, func(b *testing.B) {
+				const n = 16
+				data := make([]byte, 2*n*width)
+				for i := 0; b.Loop(); i++ {
+					x, y := data[i%n*width:][:width], data[(n+i%n)*width:][:width]
+					CondSwap(choice.FromBit(uint64(i)), x, y)
+				}
+			})
 		})
 	}
 }
 
-// BenchmarkBlock reports the time of one conditional swap inside a block in L1.
+// BenchmarkBlock reports the time of one conditional swap inside a block in the
+// L1 cache.
 func BenchmarkBlock(b *testing.B) {
-	for _, width := range []int{4, 8, 32, 64, 256, 272, 1024} {
-		b.Run(strconv.Itoa(width), func(b *testing.B) {
-			const n, levels = 64, 6
-			data, ranks := make([]byte, n*width), make([]uint32, n)
-			for i := range ranks {
-				ranks[i] = uint32(i / 2)
-			}
-			for b.Loop() {
-				CompactBlock(data, width, ranks, 0)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(n/2*levels), "ns/swap")
+	for _, width := range []int{4, 8, 16, 32, 64, 256, 272, 1024} {
+		b.Run(fmt.Sprint(width), func(b *testing.B) {
+			eachImplementation(b, func(b *testing.B) {
+				const n, levels = 64, 6
+				data, ranks := make([]byte, n*width), make([]uint32, n)
+				for i := range ranks {
+					ranks[i] = uint32(i / 2)
+				}
+				for b.Loop() {
+					CompactBlock(data, width, ranks, 0)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(n/2*levels), "ns/swap")
+			})
 		})
 	}
 }

@@ -11,8 +11,9 @@
 // for public mistakes of the program: lengths that do not fit.
 //
 // The exported functions check lengths, call the trace hook that tests use
-// (build tag trace, otherwise nothing), and pass on to a body. The bodies in
-// the portable files are plain Go; the seam for vector instructions is there.
+// (build tag trace, otherwise nothing), and pass on to a body: for AVX-512, for
+// AVX2, which the generator in _asm writes, or in plain Go. The processor says
+// at the start which it is; the tag purego leaves plain Go alone.
 //
 // # Ramps
 //
@@ -31,6 +32,7 @@
 package kernel
 
 import (
+	"math/bits"
 	"unsafe"
 
 	"github.com/teems-go/teems/internal/choice"
@@ -41,10 +43,13 @@ func rows(data []byte, width, first, count int) {
 	if width != 4 && (width <= 0 || width%8 != 0) {
 		panic("kernel: width is neither 4 nor a positive multiple of 8")
 	}
-	if first < 0 || count < 0 || first+count > len(data)/width {
+	over, end := bits.Mul64(uint64(first+count), uint64(width))
+	if first < 0 || count < 0 || over != 0 || end > uint64(len(data)) {
 		panic("kernel: rows out of range")
 	}
 }
+
+const notWords = "kernel: length is not a multiple of 8"
 
 func sameLength(a, b int) {
 	if a != b {
@@ -60,7 +65,9 @@ func CondSwap(m choice.Mask, a, b []byte) {
 	if len(a) == 0 {
 		return
 	}
-	rows(a, len(a), 0, 1)
+	if len(a)%8 != 0 {
+		panic(notWords)
+	}
 	if traceOn {
 		trace("CondSwap", unsafe.Pointer(&a[0]), unsafe.Pointer(&b[0]), len(a))
 	}
@@ -75,7 +82,9 @@ func CondCopy(m choice.Mask, dst, src []byte) {
 	if len(dst) == 0 {
 		return
 	}
-	rows(dst, len(dst), 0, 1)
+	if len(dst)%8 != 0 {
+		panic(notWords)
+	}
 	if traceOn {
 		trace("CondCopy", unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), len(dst))
 	}

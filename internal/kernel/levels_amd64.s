@@ -4496,14 +4496,14 @@ whole:
 	VZEROUPPER
 	RET
 
-// func condSwapAVX2(a *byte, b *byte, n int, mask *uint64)
-// Requires: AVX, AVX2
+// func condSwapAVX2(a *byte, b *byte, n int, mask uint64)
+// Requires: AVX, AVX2, SSE2
 TEXT ·condSwapAVX2(SB), NOSPLIT, $0-32
 	MOVQ         a+0(FP), DI
 	MOVQ         b+8(FP), SI
 	MOVQ         n+16(FP), CX
-	MOVQ         mask+24(FP), R15
-	VPBROADCASTQ (R15), Y4
+	MOVQ         mask+24(FP), X4
+	VPBROADCASTQ X4, Y4
 	SUBQ         $0x20, CX
 	JB           tail
 
@@ -4550,14 +4550,14 @@ whole:
 	VZEROUPPER
 	RET
 
-// func condCopyAVX2(a *byte, b *byte, n int, mask *uint64)
-// Requires: AVX, AVX2
+// func condCopyAVX2(a *byte, b *byte, n int, mask uint64)
+// Requires: AVX, AVX2, SSE2
 TEXT ·condCopyAVX2(SB), NOSPLIT, $0-32
 	MOVQ         a+0(FP), DI
 	MOVQ         b+8(FP), SI
 	MOVQ         n+16(FP), CX
-	MOVQ         mask+24(FP), R15
-	VPBROADCASTQ (R15), Y4
+	MOVQ         mask+24(FP), X4
+	VPBROADCASTQ X4, Y4
 	SUBQ         $0x20, CX
 	JB           tail
 
@@ -4598,14 +4598,14 @@ whole:
 	VZEROUPPER
 	RET
 
-// func condSwapAVX512(a *byte, b *byte, n int, mask *uint64)
-// Requires: AVX, AVX512F
+// func condSwapAVX512(a *byte, b *byte, n int, mask uint64)
+// Requires: AVX, AVX512F, SSE2
 TEXT ·condSwapAVX512(SB), NOSPLIT, $0-32
 	MOVQ         a+0(FP), DI
 	MOVQ         b+8(FP), SI
 	MOVQ         n+16(FP), CX
-	MOVQ         mask+24(FP), R15
-	VPBROADCASTQ (R15), Z4
+	MOVQ         mask+24(FP), X4
+	VPBROADCASTQ X4, Z4
 	SUBQ         $0x40, CX
 	JB           tail
 
@@ -4668,14 +4668,14 @@ whole:
 	VZEROUPPER
 	RET
 
-// func condCopyAVX512(a *byte, b *byte, n int, mask *uint64)
-// Requires: AVX, AVX512F
+// func condCopyAVX512(a *byte, b *byte, n int, mask uint64)
+// Requires: AVX, AVX512F, SSE2
 TEXT ·condCopyAVX512(SB), NOSPLIT, $0-32
 	MOVQ         a+0(FP), DI
 	MOVQ         b+8(FP), SI
 	MOVQ         n+16(FP), CX
-	MOVQ         mask+24(FP), R15
-	VPBROADCASTQ (R15), Z4
+	MOVQ         mask+24(FP), X4
+	VPBROADCASTQ X4, Z4
 	SUBQ         $0x40, CX
 	JB           tail
 

@@ -127,19 +127,19 @@ func expandFirstAVX512(dst *byte, src *byte, masks *byte, lanes *[8]uint64, p *[
 // condSwapAVX2 exchanges a and b where the mask is all ones.
 //
 //go:noescape
-func condSwapAVX2(a *byte, b *byte, n int, mask *uint64)
+func condSwapAVX2(a *byte, b *byte, n int, mask uint64)
 
 // condCopyAVX2 copies b over a where the mask is all ones.
 //
 //go:noescape
-func condCopyAVX2(a *byte, b *byte, n int, mask *uint64)
+func condCopyAVX2(a *byte, b *byte, n int, mask uint64)
 
 // condSwapAVX512 exchanges a and b where the mask is all ones.
 //
 //go:noescape
-func condSwapAVX512(a *byte, b *byte, n int, mask *uint64)
+func condSwapAVX512(a *byte, b *byte, n int, mask uint64)
 
 // condCopyAVX512 copies b over a where the mask is all ones.
 //
 //go:noescape
-func condCopyAVX512(a *byte, b *byte, n int, mask *uint64)
+func condCopyAVX512(a *byte, b *byte, n int, mask uint64)

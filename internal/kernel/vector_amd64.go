@@ -23,9 +23,9 @@ type pass struct {
 func swapRowBest(a, b unsafe.Pointer, width int, m uint64) {
 	switch active {
 	case withAVX512:
-		condSwapAVX512((*byte)(a), (*byte)(b), width, &m)
+		condSwapAVX512((*byte)(a), (*byte)(b), width, m)
 	case withAVX2:
-		condSwapAVX2((*byte)(a), (*byte)(b), width, &m)
+		condSwapAVX2((*byte)(a), (*byte)(b), width, m)
 	default:
 		swapRow(a, b, width, m)
 	}
@@ -34,9 +34,9 @@ func swapRowBest(a, b unsafe.Pointer, width int, m uint64) {
 func copyRowBest(dst, src unsafe.Pointer, width int, m uint64) {
 	switch active {
 	case withAVX512:
-		condCopyAVX512((*byte)(dst), (*byte)(src), width, &m)
+		condCopyAVX512((*byte)(dst), (*byte)(src), width, m)
 	case withAVX2:
-		condCopyAVX2((*byte)(dst), (*byte)(src), width, &m)
+		condCopyAVX2((*byte)(dst), (*byte)(src), width, m)
 	default:
 		copyRow(dst, src, width, m)
 	}
