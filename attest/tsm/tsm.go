@@ -196,6 +196,13 @@ func endorsement(table []byte, vlek bool) ([]byte, error) {
 	return nil, nil
 }
 
+// Deriver asks the SEV-SNP firmware for the key that belongs to the chip, the
+// measurement and the guest's policy.
+type Deriver func() ([32]byte, error)
+
+// DefaultDevice is the kernel's device for requests to the firmware.
+const DefaultDevice = "/dev/sev-guest"
+
 // SealingKey implements [attest.Sealer].
 func (i *Issuer) SealingKey() ([32]byte, error) {
 	if i.tee == attest.TDX {

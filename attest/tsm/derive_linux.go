@@ -9,13 +9,6 @@ import (
 	"unsafe"
 )
 
-// Deriver asks the SEV-SNP firmware for the key that belongs to the chip, the
-// measurement and the guest's policy.
-type Deriver func() ([32]byte, error)
-
-// DefaultDevice is the kernel's device for requests to the firmware.
-const DefaultDevice = "/dev/sev-guest"
-
 const (
 	getDerivedKey = 0xc0205301 // _IOWR('S', 1, struct snp_guest_request_ioctl)
 
