@@ -164,8 +164,8 @@ func (m Model) Scaling(channel string, servers []int, threads int) (figures.Pict
 		Title: fmt.Sprintf("Predicted time of an epoch, %s channel, T=%d", channel, threads), X: "clients (model of " + m.Calibration.Machine + ")", Y: "seconds",
 		XNames: func(x float64) string { return fmt.Sprintf("2^%.0f", math.Log2(x)) },
 	}
-	for _, s := range servers {
-		l := figures.Line{Name: strconv.Itoa(s) + " servers"}
+	for i, s := range servers {
+		l := figures.Line{Name: strconv.Itoa(s) + " servers", Style: i}
 		for log := 14; log <= 30; log++ {
 			if 1<<log < s {
 				continue

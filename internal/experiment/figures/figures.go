@@ -13,6 +13,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -27,6 +28,7 @@ type Line struct {
 	Name   string
 	Points []Point
 	Bare   bool // marks only
+	Style  int  // a number of its own; the same in all pictures
 }
 
 // Point is a point with its standard deviation, 0 for none.
@@ -111,7 +113,7 @@ func times(r *experiment.Report, figure int, channel string) Picture {
 		if s.Figure != figure || s.Channel != channel || len(s.Points) == 0 {
 			continue
 		}
-		l := Line{Name: lineName(s, figure)}
+		l := Line{Name: lineName(s, figure), Style: styleOf(s)}
 		for _, q := range s.Points {
 			x := float64(q.N)
 			if figure == 8 {
@@ -124,16 +126,29 @@ func times(r *experiment.Report, figure int, channel string) Picture {
 	return p
 }
 
+// sources have one style each, wherever they are drawn. A second machine's line
+// has the style of the first; the legend tells them apart.
+var sources = []string{"ours", "Sparta-SB", "published"}
+
+func styleOf(s experiment.Series) int { return max(slices.Index(sources, s.Source.Name), 0) }
+
 // lineName adds to the source what a reader has to know of the line.
 func lineName(s experiment.Series, figure int) string {
-	name, overloaded := s.Source.String(), false
+	name, overloaded, multiplexed := s.Source.String(), false, false
+	if s.Source.Name == "Sparta-SB" {
+		name += ", data structure only"
+	}
 	low, high := s.Points[0].N, s.Points[0].N
 	for _, p := range s.Points {
 		overloaded = overloaded || p.Overloaded
+		multiplexed = multiplexed || p.Mode == experiment.Multiplexed
 		low, high = min(low, p.N), max(high, p.N)
 	}
 	if overloaded {
 		name += ", overloaded cores"
+	}
+	if multiplexed {
+		name += ", clients multiplexed"
 	}
 	if figure == 8 && low == high && high < 1<<20 {
 		name += fmt.Sprintf(", N = %s", powers(float64(high)))
@@ -152,7 +167,10 @@ func coreSeconds(r *experiment.Report, channel string) Picture {
 		if s.Channel != channel || len(s.Points) == 0 {
 			continue
 		}
-		l := Line{Name: lineName(s, 7), Bare: s.Figure == 8}
+		l := Line{Name: lineName(s, 7), Bare: s.Figure == 8, Style: styleOf(s)}
+		if l.Bare {
+			l.Style += len(sources)
+		}
 		first := s.Points[0]
 		for _, q := range s.Points {
 			if s.Figure == 7 || q.M == first.M && q.T == first.T {
@@ -198,8 +216,8 @@ func Draw(pic Picture, format string) ([]byte, error) {
 	p.Legend.ThumbnailWidth = vg.Points(36)
 	p.Add(grid())
 	box := newExtent()
-	for i, l := range pic.Lines {
-		if err := addLine(p, l, styles[i%len(styles)], box); err != nil {
+	for _, l := range pic.Lines {
+		if err := addLine(p, l, styles[l.Style%len(styles)], box); err != nil {
 			return nil, err
 		}
 	}
