@@ -95,7 +95,7 @@ func TestRefused(t *testing.T) {
 // A change of any byte of recorded evidence makes it refused.
 func TestEveryByte(t *testing.T) {
 	step := 1
-	if testing.Short() {
+	if testing.Short() || slow {
 		step = 13
 	}
 	for tee := range exceptions {
