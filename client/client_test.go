@@ -153,26 +153,30 @@ func TestHeads(t *testing.T) {
 	wantErr(t, c.Err(), ErrRolledBack)
 }
 
-// TestAcknowledge: a delivery is acknowledged when the inbox has it, not before,
-// and not by the program's reading it; repeats are dropped.
+// TestAcknowledge: what an epoch's control cell acknowledges is what had arrived
+// before the announcement before; while the inbox does not have that, there is
+// no answer. Repeats are dropped.
 func TestAcknowledge(t *testing.T) {
 	f := newFake(t, testManifest(t, nil))
 	inbox := &gated{MemoryInbox: NewMemoryInbox(), pass: make(chan error)}
 	c := f.start(func(cfg *Config) { cfg.Inbox = inbox })
-	acks := func(open, want uint64) {
+	wantAck := func(got *fakeCell, open, want uint64) {
 		t.Helper()
-		x := cell.Control(f.ask(2, open).plain)
-		head := f.head(want)
+		x, head := cell.Control(got.plain), f.head(want)
 		if want == 0 {
 			head = [32]byte{}
 		}
-		if x.AckEpoch() != want || !bytes.Equal(x.AckHead(), head[:]) {
-			t.Errorf("epoch %d acknowledges %d, want %d", open, x.AckEpoch(), want)
+		if got.epoch != open || x.AckEpoch() != want || !bytes.Equal(x.AckHead(), head[:]) {
+			t.Errorf("the cell for epoch %d acknowledges %d, want %d for %d", got.epoch, x.AckEpoch(), want, open)
 		}
 	}
-	stored := func(epoch uint64) {
+	acks := func(open, want uint64) {
 		t.Helper()
-		must(t, c.wait(within(t), func() (bool, error) { return c.in.stored >= epoch, nil }))
+		wantAck(f.ask(2, open), open, want)
+	}
+	received := func(epoch uint64) {
+		t.Helper()
+		must(t, c.wait(within(t), func() (bool, error) { return c.in.received >= epoch, nil }))
 	}
 	acks(1, 0)
 	f.deliver(1, func(d cell.Delivery) {
@@ -182,19 +186,29 @@ func TestAcknowledge(t *testing.T) {
 		f.put(d, 1, 7, "broken")
 		d.Cell(f.m.g.DeliveryCell(1), f.m.g.DeliveryCellBytes()).Body()[0] = 9
 	})
-	acks(2, 0)
+	acks(2, 0)       // though it has arrived
+	f.announce(2, 3) // it is due, and not kept
+	f.quiet()
 	inbox.pass <- errors.New("disk full")
-	acks(3, 0)
+	f.quiet()
 	inbox.pass <- nil
-	stored(1)
-	acks(4, 1)
+	wantAck(f.take(2), 3, 1)
 	f.deliver(1, nil)
 	f.deliver(2, func(d cell.Delivery) { d.SetFlags(cell.FlagVoid) })
 	inbox.pass <- nil
-	stored(2)
+	acks(4, 1) // though the inbox has it
+	f.deliver(3, nil)
+	f.deliver(4, nil)
+	inbox.pass <- nil
+	inbox.pass <- nil
+	f.cut(2)
+	f.ask(2, 4) // the same again, which is tested elsewhere
 	acks(5, 2)
-	f.deliver(3, func(d cell.Delivery) { d.SetAckedThrough(2) })
+	acks(6, 4)
+	acks(7, 4)
+	f.deliver(5, func(d cell.Delivery) { d.SetAckedThrough(2) })
 	must(t, c.WaitAcknowledged(within(t), 2))
+	received(5)
 	inbox.pass <- nil
 
 	want := []Message{
@@ -242,10 +256,13 @@ func TestKeptBefore(t *testing.T) {
 	for epoch := uint64(3); epoch <= 5; epoch++ {
 		f.deliver(epoch, func(d cell.Delivery) { f.put(d, 0, 1, string('0'+rune(epoch))) })
 		if epoch == 4 {
-			if x := cell.Control(f.ask(2, 7).plain); x.AckEpoch() != 4 {
+			if x := cell.Control(f.ask(2, 7).plain); x.AckEpoch() != 0 {
 				t.Errorf("acknowledges %d", x.AckEpoch())
 			}
 		}
+	}
+	if x := cell.Control(f.ask(2, 8).plain); x.AckEpoch() != 4 {
+		t.Errorf("acknowledges %d", x.AckEpoch())
 	}
 	m, err := c.Receive(within(t))
 	if err != nil || string(m.Body) != "5" {

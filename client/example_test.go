@@ -101,12 +101,12 @@ func ExampleClient_RequestToken() {
 // once it has been dealt with.
 func ExampleFileInbox() {
 	ctx := context.Background()
-	inbox, err := client.OpenFileInbox("inbox")
+	var cfg client.Config // with a manifest, an identity and gateways
+	inbox, err := client.OpenFileInbox("inbox", cfg.Manifest)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer inbox.Close()
-	var cfg client.Config // with a manifest, an identity and gateways
 	cfg.Inbox = inbox
 	c, err := client.Connect(ctx, cfg)
 	if err != nil {

@@ -45,13 +45,21 @@ type Delivery struct {
 }
 
 // Inbox keeps what is delivered. A client calls its methods from one goroutine
-// at a time, never while anything waits for it that an observer could see.
+// at a time.
+//
+// A delivery has from its arrival until the second announcement after it to be
+// Put. Where that is not enough the client answers the announcement late, which
+// an observer sees. So Put has to take the same time whatever the delivery
+// holds, and whatever the program does with the inbox meanwhile: no waiting for
+// readers, no work that grows with the messages. FileInbox says how it does
+// that, and what is left.
 type Inbox interface {
 	// Newest returns the newest epoch that was Put; 0 for none.
 	Newest() (uint64, error)
 	// Put keeps a delivery, durably: when it returns nil the cluster is told to
 	// forget it. Epochs rise from call to call. After an error the same delivery
-	// is Put again. It may take its time.
+	// is Put again, and the client is silent meanwhile: an error must not depend
+	// on what was delivered either.
 	Put(d Delivery) error
 }
 

@@ -219,8 +219,32 @@ func (l *link) refusedBy(m *wire.Refused) error {
 	return nil
 }
 
-// cell opens a sealed cell from the server.
+// cellTime is what taking a cell takes, whatever it holds. Opening one, settling
+// what it says and making the answer takes some microseconds that depend on
+// content; the answer goes, and the next frame is read, when the time is over.
+const cellTime = time.Millisecond
+
+// cell takes a sealed cell from the server, and answers an announcement.
 func (l *link) cell(m *wire.CellDown) error {
+	over := make(chan struct{})
+	defer l.c.cfg.Clock.AfterFunc(cellTime, func() { close(over) })()
+	answer, err := l.unseal(m)
+	select {
+	case <-over:
+	case <-l.c.ctx.Done():
+	}
+	if err != nil || answer == nil {
+		return err
+	}
+	if err := l.write(answer); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return nil
+}
+
+// unseal opens a sealed cell and takes what it holds; the answer is a frame, nil
+// for none.
+func (l *link) unseal(m *wire.CellDown) (answer []byte, err error) {
 	c := l.c
 	ad := cell.MakeAD(&c.m.cluster, cell.Down, l.role, m.Type, l.server)
 	ad.SetEpoch(m.Epoch)
@@ -230,24 +254,24 @@ func (l *link) cell(m *wire.CellDown) error {
 	cell.PutDownNonce(&nonce, m.Epoch, m.Attempt, m.Type)
 	plain, err := l.down.Open(l.plain[:0], nonce[:], m.Sealed, ad[:])
 	if err != nil {
-		return fmt.Errorf("%w, or the gateway changed a cell", ErrKeyReplaced)
+		return nil, fmt.Errorf("%w, or the gateway changed a cell", ErrKeyReplaced)
 	}
 	if len(plain) != l.size(m.Type) {
-		return errProtocol
+		return nil, errProtocol
 	}
 	switch m.Type {
 	case cell.TypeAnnouncement:
 		return l.announcement(m, cell.Announcement(plain))
 	case cell.TypeResult:
 		if r := cell.Result(plain); r.Epoch() == m.Epoch && r.Attempt() == m.Attempt {
-			return c.result(l, r)
+			return nil, c.result(l, r)
 		}
 	case cell.TypeDelivery:
 		if d := cell.Delivery(plain); d.Epoch() == m.Epoch && d.Attempt() == m.Attempt {
-			return c.delivery(l, d)
+			return nil, c.delivery(l, d)
 		}
 	}
-	return errProtocol
+	return nil, errProtocol
 }
 
 // size is the plaintext length of a type of cell on this link; -1 for one that
@@ -262,108 +286,4 @@ func (l *link) size(typ uint16) int {
 		return l.c.g.DeliveryBytes()
 	}
 	return -1
-}
-
-// announcement answers an announcement with the epoch's cell.
-func (l *link) announcement(m *wire.CellDown, a cell.Announcement) error {
-	open := a.Open()
-	if open != m.Epoch || m.Attempt != 0 || open == 0 || a.HeadEpoch() != cell.HeadEpoch(open) {
-		return errProtocol
-	}
-	plain, err := l.c.announced(l, a)
-	if plain == nil || err != nil {
-		return err
-	}
-	return l.seal(open, plain)
-}
-
-// seal sends one cell. Its sequence number, and so its nonce, was never used
-// under this session's key, which is of this client's start.
-func (l *link) seal(epoch uint64, plain []byte) error {
-	c := l.c
-	l.sequence++
-	ad := cell.MakeAD(&c.m.cluster, cell.Up, l.role, l.typ, l.server)
-	ad.SetEpoch(epoch)
-	ad.SetClient(c.id.id)
-	var nonce [cell.NonceBytes]byte
-	cell.PutUpNonce(&nonce, l.sequence, l.typ)
-	m := wire.CellUp{Type: l.typ, Epoch: epoch, Sequence: l.sequence, Sealed: l.up.Seal(nil, nonce[:], plain, ad[:])}
-	if l.typ == cell.TypeSubmission {
-		c.sealed(epoch, m.Sealed)
-	}
-	if err := l.write(m.Append(nil)); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	return nil
-}
-
-// announced takes an announcement and returns what to seal for the epoch; nil
-// if it was sent in this session already, or lies behind.
-func (c *Client) announced(l *link, a cell.Announcement) ([]byte, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	open := a.Open()
-	if err := c.note(a.HeadEpoch(), a.Head()); err != nil {
-		return nil, err
-	}
-	// A server is at least in the epoch that all had committed when a head came.
-	if open < c.heads.newest.Epoch {
-		c.failLocked(ErrRolledBack)
-		return nil, ErrRolledBack
-	}
-	l.open = max(l.open, open)
-	if !l.ready || l.err != nil {
-		l.ready, l.err, l.refused = true, nil, 0
-		c.cfg.Log.Info("connected", "role", l.name())
-	}
-	defer c.broadcast()
-	switch {
-	case c.failed != nil:
-		return nil, c.failed
-	case open > l.last:
-		l.last = open
-		if l.role == cell.RoleIngestion {
-			l.content = c.submission(open)
-		} else {
-			l.content = c.control(open)
-		}
-	case open < l.last || !l.fresh:
-		return nil, nil
-	}
-	l.fresh = false
-	return l.content, nil
-}
-
-// note notes a head; a contradiction stops the client. The caller holds mu.
-func (c *Client) note(epoch uint64, hash []byte) error {
-	err := c.heads.note(epoch, hash)
-	if err != nil {
-		c.failLocked(err)
-	}
-	return err
-}
-
-// gapAttempts is how often an epoch that was left out is asked for again.
-const gapAttempts = 3
-
-// next says what to do with the result or delivery of an epoch, when last is
-// the newest one that came (0: none is known of): take it, with so many epochs
-// missed, or drop it as one that came before. Results and deliveries come in
-// order, so a gap that the servers cannot have made is somebody's on the way:
-// connecting again brings what is missing. The caller holds mu.
-func (c *Client) next(l *link, last, epoch uint64) (take bool, missed uint64, err error) {
-	switch {
-	case epoch <= last:
-		return false, 0, nil
-	case last == 0 || epoch == last+1:
-		l.gaps = 0
-		return true, 0, nil
-	}
-	open := max(c.links[0].open, c.links[1].open, epoch)
-	forgotten := open-last > uint64(c.g.Params().DeliveryEpochs)
-	if !forgotten && l.gaps < gapAttempts {
-		return false, 0, errGap
-	}
-	l.gaps = 0
-	return true, epoch - last - 1, nil
 }

@@ -7,15 +7,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/manifest"
 )
 
-// TestConstantRate: what a client sends, by size, order and number, is the same
-// for a program that does nothing and for one that sends, asks for tokens,
-// cancels, and has an inbox that fails, through epochs that take, refuse or
-// lose its messages, and a lost connection.
+// TestConstantRate: what a client sends, by size, order and number, and what it
+// acknowledges, is the same for a program that does nothing and for one that
+// sends, asks for tokens, cancels, and has an inbox that fails and is slow,
+// through epochs that take, refuse or lose its messages, and a lost connection.
 func TestConstantRate(t *testing.T) {
 	idle := trace(t, false)
 	busy := trace(t, true)
@@ -27,13 +28,14 @@ func TestConstantRate(t *testing.T) {
 	}
 }
 
-// failing fails twice for every delivery.
+// failing fails twice for every delivery, and takes its time.
 type failing struct {
 	MemoryInbox
 	n int
 }
 
 func (b *failing) Put(d Delivery) error {
+	time.Sleep(time.Duration(b.n%5) * time.Millisecond)
 	if b.n++; b.n%3 != 0 {
 		return errors.New("disk full")
 	}
@@ -51,7 +53,13 @@ func trace(t *testing.T, busy bool) [3][]string {
 	token := &Token{grant{cell.Token{Kind: cell.KindToken, Channel: cell.ChannelToken, Sender: self, E1: 3, E2: 9}, m.fingerprint()}}
 	var seen [3][]string
 	see := func(x *fakeCell) {
-		seen[x.role] = append(seen[x.role], fmt.Sprint(x.epoch, x.sequence, len(x.plain)))
+		through := uint64(0)
+		if x.role == cell.RoleIngestion {
+			through = cell.Submission(x.plain).ResultsThrough()
+		} else {
+			through = cell.Control(x.plain).AckEpoch()
+		}
+		seen[x.role] = append(seen[x.role], fmt.Sprint(x.epoch, x.sequence, len(x.plain), through))
 	}
 	real := 0
 	for epoch := uint64(1); epoch <= 20; epoch++ {
@@ -111,4 +119,44 @@ func trace(t *testing.T, busy bool) [3][]string {
 		t.Errorf("writes of other sizes: %v", f.sizes[1])
 	}
 	return seen
+}
+
+// held is the system's clock, but for what takes cellTime: the test says when
+// that is over.
+type held struct {
+	systemClock
+	over chan func()
+}
+
+func (h held) AfterFunc(d time.Duration, f func()) func() bool {
+	if d != cellTime {
+		return h.systemClock.AfterFunc(d, f)
+	}
+	h.over <- f
+	return func() bool { return false }
+}
+
+// TestFixedTime: an answer goes, and the next frame is read, when the time that a
+// cell takes is over, not when the client is done with it.
+func TestFixedTime(t *testing.T) {
+	f := newFake(t, testManifest(t, nil))
+	clock := held{over: make(chan func(), 8)}
+	c := f.start(func(cfg *Config) { cfg.Clock = clock })
+	queue(t, c, text(c, 1, "hello"))
+	f.announce(1, 1)
+	must(t, c.wait(within(t), func() (bool, error) { return c.out.flying[1] != nil, nil })) // it is made
+	f.quiet()
+	(<-clock.over)()
+	x := f.take(1)
+	f.result(1, x, 0, cell.StatusTaken)
+	sent := make(chan struct{})
+	go func() { f.announce(1, 2); close(sent) }() // is not read yet
+	f.quiet()
+	if len(clock.over) != 1 {
+		t.Errorf("%d cells are being taken", len(clock.over))
+	}
+	(<-clock.over)()
+	<-sent
+	(<-clock.over)()
+	f.take(1)
 }

@@ -6,30 +6,39 @@ import (
 
 // incoming is what this client receives. Guarded by Client.mu.
 type incoming struct {
-	received     uint64 // newest epoch delivered; 0: not known
-	stored       uint64 // newest epoch that the inbox has
-	ack          Head   // newest delivery to acknowledge
-	acknowledged uint64 // the server has this client's acknowledgement up to here
-	waiting      []arrived
+	received     uint64     // newest epoch delivered; 0: not known
+	stored       uint64     // newest epoch that the inbox has
+	arrived      Head       // newest delivery that has arrived in this run
+	due          Head       // what arrived had been when an epoch was announced last: what the next one acknowledges
+	acknowledged uint64     // the server has this client's acknowledgement up to here
+	waiting      []Delivery // the inbox does not have them yet
 	missed       uint64
 	malformed    uint64
 	err          error // of the inbox
 }
 
-// arrived is a delivery that the inbox does not have yet.
-type arrived struct {
-	Delivery
-	head [32]byte
+// acknowledge returns what the control cell of a newly announced epoch
+// acknowledges: what had arrived before the announcement before, no more and no
+// less. So it says when deliveries came, which whoever delivered them knows, and
+// not how long the inbox took. It is called once an epoch. The caller holds mu.
+func (in *incoming) acknowledge() Head {
+	ack := in.due
+	in.due = in.arrived
+	return ack
 }
 
-// control makes the plaintext of an epoch's control cell. It is called once an
-// epoch. The caller holds mu.
-func (c *Client) control(epoch uint64) []byte {
+// untilKept waits until the inbox has everything up to an epoch.
+func (c *Client) untilKept(epoch uint64) error {
+	return c.wait(c.ctx, func() (bool, error) { return c.in.stored >= epoch, nil })
+}
+
+// control makes the plaintext of an epoch's control cell. The caller holds mu.
+func (c *Client) control(epoch uint64, ack Head) []byte {
 	plain := make([]byte, c.g.ControlBytes())
 	out := cell.Control(plain)
-	if c.in.ack.Epoch != 0 {
-		out.SetAckEpoch(c.in.ack.Epoch)
-		copy(out.AckHead(), c.in.ack.Hash[:])
+	if ack.Epoch != 0 {
+		out.SetAckEpoch(ack.Epoch)
+		copy(out.AckHead(), ack.Hash[:])
 	}
 	c.asking.write(c, epoch, out)
 	return plain
@@ -37,6 +46,7 @@ func (c *Client) control(epoch uint64) []byte {
 
 // delivery takes the mailbox of an epoch.
 func (c *Client) delivery(l *link, d cell.Delivery) error {
+	opened := c.open(d) // without the lock: it takes longer for a message than for a dummy
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	epoch := d.Epoch()
@@ -47,20 +57,18 @@ func (c *Client) delivery(l *link, d cell.Delivery) error {
 	if err != nil || c.failed != nil {
 		return err
 	}
+	if epoch > c.in.arrived.Epoch {
+		c.in.arrived = Head{epoch, [32]byte(d.Head())}
+	}
 	if !take {
-		// An earlier run of this client may have kept it and then not said so.
-		if epoch <= c.in.stored && epoch > c.in.ack.Epoch {
-			c.in.ack = Head{epoch, [32]byte(d.Head())}
-		}
-		return nil
+		return nil // an earlier run of this client may have kept it and then not said so
 	}
 	c.in.received = epoch
 	c.in.acknowledged = max(c.in.acknowledged, d.AckedThrough())
-	a := arrived{Delivery: c.open(d), head: [32]byte(d.Head())}
-	a.Missed = missed
+	opened.Missed = missed
 	c.in.missed += missed
-	c.in.malformed += uint64(a.Malformed)
-	c.in.waiting = append(c.in.waiting, a)
+	c.in.malformed += uint64(opened.Malformed)
+	c.in.waiting = append(c.in.waiting, opened)
 	c.asking.answered(c, d)
 	c.broadcast()
 	select {
@@ -99,13 +107,12 @@ func (c *Client) open(d cell.Delivery) Delivery {
 	return out
 }
 
-// keepInbox gives deliveries to the inbox, one after the other, and lets the
-// next control cells acknowledge those that it has.
+// keepInbox gives deliveries to the inbox, one after the other.
 func (c *Client) keepInbox() {
 	backoff := c.cfg.BackoffMin
 	for {
 		c.mu.Lock()
-		var next *arrived
+		var next *Delivery
 		if len(c.in.waiting) > 0 {
 			next = &c.in.waiting[0]
 		}
@@ -121,7 +128,7 @@ func (c *Client) keepInbox() {
 		if c.ctx.Err() != nil {
 			return // it comes again to whoever connects next
 		}
-		err := c.cfg.Inbox.Put(next.Delivery)
+		err := c.cfg.Inbox.Put(*next)
 		c.kept(next, err)
 		if err == nil {
 			backoff = c.cfg.BackoffMin
@@ -133,14 +140,13 @@ func (c *Client) keepInbox() {
 	}
 }
 
-func (c *Client) kept(a *arrived, err error) {
+func (c *Client) kept(d *Delivery, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.in.err = err
 	if err == nil {
-		c.in.stored = a.Epoch
-		c.in.ack = Head{a.Epoch, a.head}
-		c.in.waiting[0] = arrived{}
+		c.in.stored = d.Epoch
+		c.in.waiting[0] = Delivery{}
 		c.in.waiting = c.in.waiting[1:]
 	}
 	c.broadcast()

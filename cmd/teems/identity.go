@@ -19,7 +19,7 @@ import (
 const (
 	clientsDir   = "clients" // in the folder of a cluster; a folder of each identity in it
 	identityFile = "identity.json"
-	inboxFile    = "inbox"
+	inboxFile    = "inbox" // a folder
 	headFile     = "head.json"
 	lockFile     = "lock"
 
@@ -159,7 +159,7 @@ func (c *clusterFlags) connect(ctx context.Context, say func(string), log *slog.
 	if s.unlockIt, err = lock(ctx, filepath.Join(dir, lockFile), "the identity "+c.as, lockWait, say); err != nil {
 		return nil, err
 	}
-	if s.inbox, err = client.OpenFileInbox(filepath.Join(dir, inboxFile)); err != nil {
+	if s.inbox, err = client.OpenFileInbox(filepath.Join(dir, inboxFile), c.manifestLoaded); err != nil {
 		s.unlockIt()
 		return nil, err
 	}
