@@ -5,6 +5,7 @@ package oblivious
 import (
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 )
 
@@ -28,4 +29,13 @@ func arena[T any](b *testing.B, n int) []T {
 // arenaRows is a column in an arena.
 func arenaRows(b *testing.B, n, width int) Rows {
 	return Rows{arena[byte](b, n*width), width}
+}
+
+// processTime returns the processor time that this process has used.
+func processTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

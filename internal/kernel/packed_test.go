@@ -1,0 +1,58 @@
+package kernel
+
+import (
+	"slices"
+	"testing"
+)
+
+// TestPacked checks packing, there and back, and the sort of every block.
+func TestPacked(t *testing.T) { onEach(t, checkPacked) }
+
+func checkPacked(t *testing.T) {
+	if active == portable {
+		if PackedBase(1) != 0 {
+			t.Error("plain Go has no packed elements")
+		}
+		return
+	}
+	const seed = 8
+	r := random(seed)
+	for _, n := range []int{0, 1, 3, 4, 7, 8, 9, 31, 33, 127, 128, 129, 1000} {
+		room := func(words int) []uint64 {
+			base := PackedBase(words)
+			return make([]uint64, (n+base-1)/base*base*words)
+		}
+		keys, values, heads := make([]uint64, n), make([]uint64, n), make([][4]uint64, n)
+		for i := range n {
+			keys[i], values[i] = r.Uint64N(5)<<62|r.Uint64N(3), r.Uint64()
+			heads[i] = [4]uint64{r.Uint64N(3) << 62, r.Uint64N(3), keys[i], values[i]}
+		}
+		k, v, h := slices.Clone(keys), slices.Clone(values), slices.Clone(heads)
+		one, two, four := room(1), room(2), room(4)
+		PackWords(one, keys)
+		PackPairs(two, keys, values)
+		PackHeaders(four, heads)
+		clear(k)
+		UnpackWords(k, slices.Clone(one))
+		if !slices.Equal(k, keys) {
+			t.Errorf("n %d: words", n)
+		}
+		UnpackPairs(k, v, slices.Clone(two))
+		UnpackHeaders(h, slices.Clone(four))
+		if !slices.Equal(k, keys) || !slices.Equal(v, values) || !slices.Equal(h, heads) {
+			t.Errorf("n %d: pairs or headers", n)
+		}
+		SortPacked(four, 4)
+		UnpackHeaders(h, four)
+		for i := 0; i < n; i += PackedBase(4) {
+			e := min(i+PackedBase(4), n)
+			slices.SortFunc(heads[i:e], func(a, b [4]uint64) int { return slices.Compare(a[:], b[:]) })
+		}
+		if !slices.Equal(h, heads) {
+			t.Errorf("seed %d n %d: blocks are not sorted", seed, n)
+		}
+	}
+	mustPanic(t, "no whole block", func() { SortPacked(make([]uint64, 8), 1) })
+	mustPanic(t, "levels", func() { CleanPacked(make([]uint64, 512), 4, 8, 3, 0, 8) })
+	mustPanic(t, "positions", func() { FlipPacked(make([]uint64, 128), 1, 64, 1, 64) })
+}
