@@ -43,8 +43,8 @@ var (
 	ErrUnknownTEE  = errors.New("attest: unknown TEE")
 	ErrNoVerifier  = errors.New("attest: no verifier")
 	ErrNotGenuine  = errors.New("attest: evidence is not genuine")
-	ErrExpired     = errors.New("attest: not valid at this time") // with ErrNotGenuine
-	ErrRevoked     = errors.New("attest: revoked by the vendor")  // with ErrNotGenuine
+	ErrExpired     = errors.New("not valid at this time") // always with ErrNotGenuine
+	ErrRevoked     = errors.New("revoked by the vendor")  // always with ErrNotGenuine
 	ErrEmptyPolicy = errors.New("attest: empty policy")
 	ErrPolicy      = errors.New("attest: refused by the policy")
 	ErrBinding     = errors.New("attest: evidence is bound to something else")

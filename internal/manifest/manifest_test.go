@@ -175,7 +175,7 @@ func TestParseStrict(t *testing.T) {
 		"no virtual shards":              {`"virtual_shards": 2`, `"virtual_shards": 0`, ErrInvalid},
 		"odd cell":                       {`"cell_bytes": 256`, `"cell_bytes": 255`, ErrInvalid},
 		"simulated, not allowed":         {`protects_nothing": true`, `protects_nothing": false`, ErrInvalid},
-		"real TEE and simulated clients": {`"measurements": {`, `"measurements": {"tdx": ["` + strings.Repeat("00", 48) + `"],`, ErrInvalid},
+		"real TEE and simulated clients": {`"measurements": {`, `"tdx": {"platforms": ["any"], "tcb_statuses": ["UpToDate"], "min_tcb_evaluation": 1, "min_tcb_date": "2024-03-13"}, "measurements": {"tdx": ["` + strings.Repeat("00", 48) + `"],`, ErrInvalid},
 		"too many clients":               {`"count": 50`, `"count": 101`, ErrInvalid},
 		"no clients":                     {`"count": 50`, `"count": 0`, ErrInvalid},
 		"short seed":                     {`"seed": "00`, `"seed": "`, ErrInvalid},
