@@ -86,6 +86,9 @@ func columns(name string, f func(data []byte, width int, ranks []uint32, offset 
 	}}
 }
 
+// counters are numbers of counters that fill one vector register after another.
+var counters = []int{1, 5, 12, 20, 28, 36, 45, 70, 90, 108, 125, 140}
+
 // Kernel is all of package kernel.
 var Kernel = []Case{
 	{Name: "kernel.CondSwap", make: func(b *Builder) func() {
@@ -121,16 +124,29 @@ var Kernel = []Case{
 		return func() { kernel.RankBelow(l, 4, ranks, start[0]) }
 	}},
 	{Name: "kernel.Tally", make: func(b *Builder) func() {
-		l, counts := b.labels(b.N, 9), make([]uint32, 9)
-		return func() { clear(counts); kernel.Tally(l, counts) }
+		l, counts := b.labels(b.N, 140), make([]uint32, 140)
+		return func() {
+			for _, n := range counters {
+				clear(counts)
+				kernel.Tally(l, counts[:n])
+			}
+		}
 	}},
 	{Name: "kernel.RankLabels", make: func(b *Builder) func() {
-		l, next, ranks := b.labels(b.N, 9), b.labels(10, 99), make([]uint32, b.N)
-		return func() { kernel.RankLabels(l, next, ranks) }
+		l, next, ranks := b.labels(b.N, 140), b.labels(140, 99), make([]uint32, b.N)
+		return func() {
+			for _, n := range counters {
+				kernel.RankLabels(l, next[:n], ranks)
+			}
+		}
 	}},
 	{Name: "kernel.KeepLabels", make: func(b *Builder) func() {
-		l, room, kept := b.labels(b.N, 9), b.labels(9, 9), make([]byte, b.N)
-		return func() { kernel.KeepLabels(l, room, kept) }
+		l, room, kept := b.labels(b.N, 140), b.labels(140, 9), make([]byte, b.N)
+		return func() {
+			for _, n := range counters {
+				kernel.KeepLabels(l, room[:n], kept)
+			}
+		}
 	}},
 	{Name: "kernel.FillLabels", make: func(b *Builder) func() {
 		l, kept, upto, first := b.labels(b.N, 9), b.marks(b.N), b.labels(9, 9), b.labels(1, 5)

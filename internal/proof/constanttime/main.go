@@ -142,6 +142,9 @@ func blocks(log string) [][]string {
 		} else if i := strings.Index(line, "** "); i >= 0 && strings.HasPrefix(line, "**") && i > 2 {
 			line = line[i+3:]
 		}
+		if strings.Contains(line, "uninitialised") {
+			end() // a word of valgrind's may stand before
+		}
 		switch {
 		case strings.HasPrefix(line, "** "):
 			end()

@@ -69,7 +69,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "drive: no such kernels here:", o.bodies)
 		os.Exit(2)
 	}
-	modes := map[string]func(options) bool{"secrets": secrets, "planted": planted, "trace": trace, "step": step, "time": times, "list": list}
+	modes := map[string]func(options) bool{"secrets": secrets, "planted": planted, "reach": reach, "trace": trace, "step": step, "time": times, "list": list}
 	cases.Mark = cases.Marker{Secret: memcheck.Undefined, Public: memcheck.Defined}
 	mode := modes[os.Args[1]]
 	if mode == nil {

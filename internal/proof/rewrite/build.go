@@ -44,23 +44,25 @@ func Build(root string, o Options) (*Driver, error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build: %v\n%s", err, out)
 	}
+	if o.Plants {
+		// Which kernels a case must use to pass a planted leak, the driver knows.
+		out, err := exec.Command(d.Path, "reach", "--plants", d.PlantsFile).Output()
+		if err != nil {
+			return nil, fmt.Errorf("drive reach: %w", err)
+		}
+		if err := os.WriteFile(d.PlantsFile, out, 0o666); err != nil {
+			return nil, err
+		}
+	}
 	return d, nil
 }
 
 // Remove deletes the driver and the rewritten sources.
 func (d *Driver) Remove() { os.RemoveAll(d.Dir) }
 
-// vectorOnly are Go functions that one kind of kernels alone runs.
-var vectorOnly = map[string]string{
-	"kernel.packedBlocks": "AVX-512", "kernel.SortPacked": "AVX-512", "kernel.FinishPacked": "AVX-512",
-	"kernel.groupsOf": "AVX-512", "kernel.FlipPacked": "AVX-512", "kernel.CleanPacked": "AVX-512",
-}
-
 // Kernels is the name of the kernels that a function belongs to, or "any".
 func (p Plant) Kernels() string {
 	switch {
-	case vectorOnly[p.Function] != "":
-		return vectorOnly[p.Function]
 	case !p.Assembly:
 		return "any"
 	case strings.HasSuffix(p.Function, "AVX512"):

@@ -175,7 +175,7 @@ func leaks(site int, secret, zeros string) string {
 }
 
 // assemblySecrets are parameters of assembly functions that point at secrets.
-var assemblySecrets = []string{"mask", "masks", "ranks", "marks", "labels", "keys", "k", "v", "values", "hs", "headers", "entries", "a", "data"}
+var assemblySecrets = []string{"mask", "l", "labels", "marks", "masks", "ranks", "numbers", "low", "keys", "k", "v", "values", "hs", "headers", "entries", "a", "data"}
 
 var signature = regexp.MustCompile(`(?m)^// func (\w+)\(([^)]*)\).*\n(?://.*\n)*TEXT ·(\w+)\(SB\).*\n`)
 
@@ -188,10 +188,15 @@ func (res *Result) plantAssembly(src string) string {
 		best := len(assemblySecrets)
 		for _, p := range strings.Split(m[2], ", ") {
 			name, typ, _ := strings.Cut(p, " ")
+			size := 8
+			if typ == "uint32" {
+				size = 4
+			}
+			offset = (offset + size - 1) &^ (size - 1)
 			if i := slices.Index(assemblySecrets, name); i >= 0 && i < best && strings.HasPrefix(typ, "*") {
 				best, found = i, fmt.Sprintf("%s+%d(FP)", name, offset)
 			}
-			offset += 8 // all but the last parameter are words
+			offset += size
 		}
 		if found == "" {
 			return head
