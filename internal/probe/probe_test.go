@@ -153,6 +153,29 @@ func TestShrink(t *testing.T) {
 	}
 }
 
+// The estimate is not below what was measured, nor far above it. Measured is the
+// resident size of all servers (the sum of peaks at 2^18, else the largest times
+// M, which is more), multiplexed clients, M = 4.
+func TestMemoryAgainstMeasured(t *testing.T) {
+	for _, c := range []struct {
+		channel string
+		log, t  int
+		mib     uint64
+	}{
+		{experiment.ID, 15, 4, 402}, {experiment.ID, 16, 4, 537}, {experiment.ID, 17, 4, 966},
+		{experiment.Token, 15, 4, 409}, {experiment.Token, 16, 4, 667}, {experiment.Token, 17, 4, 1134}, {experiment.Token, 18, 1, 1982},
+	} {
+		e := experiment.Experiment{System: experiment.TEEMS, Channel: c.channel, N: 1 << c.log, M: 4, T: c.t, B: 256}
+		got, err := serverMemory(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if measured := c.mib << 20; got < measured || got > 2*measured {
+			t.Errorf("%v: estimated %s, measured %s", e, size(got), size(measured))
+		}
+	}
+}
+
 func TestCgroups(t *testing.T) {
 	base := map[string]string{"proc/meminfo": "MemTotal: 16777216 kB\nMemAvailable: 16777216 kB"}
 	for name, c := range map[string]struct {

@@ -17,7 +17,7 @@
 //     hold the whole sort key. The bodies follow once, by the composed
 //     permutation, as an exact-size split ([oblivious.Workers.Place]); dummies
 //     and fetches have no bodies. The original carries whole records through
-//     each step: about ten times the memory traffic.
+//     each step.
 //   - Used-up dummies are dropped. The original keeps them for ever, so that its
 //     queue grows by the number of messages sent and its batches get slower. To
 //     drop them without telling how many there are, the queue that a batch
