@@ -155,10 +155,11 @@ func TestNonsenseAtTheEnd(t *testing.T) {
 	}
 }
 
-func TestRowsThatLostAreRefused(t *testing.T) {
+func TestBadRowsAreRefused(t *testing.T) {
 	b := mustOpen(t, t.TempDir())
 	for _, change := range []func(*Row){
 		func(r *Row) { r.Lost = 1 }, func(r *Row) { r.Delivered-- }, func(r *Row) { r.E = 0 },
+		func(r *Row) { r.CoreSeconds, r.RoutingCoreSeconds = 0.360, 0.458 },
 	} {
 		r := aResult(ID, 8)
 		change(&r.Row)

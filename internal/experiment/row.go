@@ -159,14 +159,22 @@ func parseRow(fields []string) (Row, error) {
 	return r, nil
 }
 
+// slack is how far a part may pass its whole by rounding to three decimals and
+// by CPU clocks that tick.
+const slack = 1.05
+
 // Check returns an error if the row is not that of a run in which everything
-// was verified and nothing was lost.
+// was verified and nothing was lost, or if its CPU time contradicts itself: the
+// part within the interval cannot be more than all of it.
 func (r *Row) Check() error {
 	switch {
 	case r.E < 1:
 		return fmt.Errorf("%w: no epoch was completed", ErrRun)
 	case r.Lost != 0 || r.Sent-r.Delivered-r.OverLimit != 0:
 		return fmt.Errorf("%w: %d messages sent, %d delivered, %d over the limit: %d lost", ErrRun, r.Sent, r.Delivered, r.OverLimit, r.Lost)
+	case r.RoutingCoreSeconds > slack*r.CoreSeconds+0.001:
+		return fmt.Errorf("%w: the servers report %.3f core-seconds an epoch within the interval, and only %.3f in all: some reports are missing or of other epochs",
+			ErrRun, r.RoutingCoreSeconds, r.CoreSeconds)
 	}
 	return nil
 }
