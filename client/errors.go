@@ -25,6 +25,8 @@ var (
 	ErrUnattested = errors.New("client: the server's attestation is refused")
 	// ErrFull: the cluster has no ID left.
 	ErrFull = errors.New("client: the cluster is full: its operators can raise the capacity")
+	// ErrBusy: too many registrations wait already; there may be room later.
+	ErrBusy = errors.New("client: too many clients are registering: try again")
 	// ErrRegistrationRefused: the server would not register this client.
 	ErrRegistrationRefused = errors.New("client: the registration was refused")
 	// ErrNotRegistered: the servers do not know this client.

@@ -25,7 +25,8 @@ type RegisterConfig struct {
 	Gateways  []string // addresses; the next one is tried when one fails
 	Verifiers attest.Verifiers
 
-	// Wait waits for a cluster that cannot be reached yet, until ctx ends.
+	// Wait waits for a cluster that cannot be reached yet, or is too busy, until
+	// ctx ends.
 	Wait bool
 
 	Dial      Dial          // nil: TCP
@@ -38,8 +39,8 @@ type RegisterConfig struct {
 // server has proved what code it runs it gives a new public key, and gets an ID
 // and a key in return, once an epoch that holds them is committed. Keep the
 // identity: it cannot be had again. Errors: ErrUnavailable, ErrUnattested,
-// ErrFull, ErrRegistrationRefused, ErrOutcomeUnknown (an ID may be lost),
-// ErrConfig, ctx's.
+// ErrFull, ErrBusy, ErrRegistrationRefused, ErrOutcomeUnknown (an ID may be
+// lost), ErrConfig, ctx's.
 func Register(ctx context.Context, cfg RegisterConfig) (*Identity, error) {
 	return register(ctx, cfg, nil)
 }
@@ -64,6 +65,11 @@ const (
 	registerExporter = "teems registration"
 	exporterBytes    = 32
 	answerBytes      = 52
+
+	registeredDone    = 0
+	registeredFull    = 1
+	registeredRefused = 3
+	registeredBusy    = 4
 )
 
 func register(ctx context.Context, cfg RegisterConfig, old *Identity) (*Identity, error) {
@@ -112,7 +118,7 @@ func (r *registration) run(ctx context.Context) (*Identity, error) {
 			return id, nil
 		case ctx.Err() != nil:
 			return nil, fmt.Errorf("%w: %w", ctx.Err(), err)
-		case !errors.Is(err, ErrUnavailable), !r.cfg.Wait && try >= len(r.cfg.Gateways):
+		case !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrBusy), !r.cfg.Wait && try >= len(r.cfg.Gateways):
 			return nil, err
 		}
 		if try%len(r.cfg.Gateways) == 0 {
@@ -210,10 +216,12 @@ func (r *registration) request(conn *atls.Conn) ([]byte, error) {
 func (r *registration) take(b []byte, server int) (*Identity, error) {
 	le := binary.LittleEndian
 	switch status := le.Uint16(b); status {
-	case 0:
-	case 1:
+	case registeredDone:
+	case registeredFull:
 		return nil, ErrFull
-	case 3:
+	case registeredBusy:
+		return nil, ErrBusy
+	case registeredRefused:
 		return nil, fmt.Errorf("%w: the key is not the one that this ID was registered with, or the server is stopping", ErrRegistrationRefused)
 	default:
 		return nil, fmt.Errorf("%w: as malformed (status %d)", ErrRegistrationRefused, status)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/teems-go/teems/client"
+	"github.com/teems-go/teems/internal/cell"
 )
 
 // leftovers fails the test if goroutines of it are left at its very end.
@@ -137,8 +138,52 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// TestForgedToken: what the library cannot check the servers do.
+// TestForgedToken: a token of which one bit was changed, and the checksum of
+// its text with it, looks like any other here; the servers know better. With
+// such a pass a sender is the stranger that it is without one.
 func TestForgedToken(t *testing.T) {
+	leftovers(t)
+	c := NewCluster(t)
+	alice, bob := c.Register(t, "alice"), c.Register(t, "bob")
+	token, err := bob.RequestToken(within(t), client.TokenRequest{For: alice.Address()})
+	must(t, err)
+	pass, err := bob.RequestPass(within(t), client.PassRequest{For: alice.Address(), Ceiling: 3})
+	must(t, err)
+	id := c.Manifest().Cluster()
+	cluster := cell.FingerprintOf(&id)
+	forge := func(text string, change func(*cell.Token)) string {
+		t.Helper()
+		x, err := cell.ParseToken(text, cluster)
+		must(t, err)
+		change(&x)
+		text, err = x.Text(cluster)
+		must(t, err)
+		return text
+	}
+	for name, change := range map[string]func(*cell.Token){
+		"a bit of the MAC": func(x *cell.Token) { x.MAC[7] ^= 0x10 },
+		"its end":          func(x *cell.Token) { x.E2-- },
+	} {
+		forged, err := alice.Manifest().ParseToken(forge(token.Text(), change))
+		must(t, err)
+		if _, err := alice.Send(within(t), client.Outgoing{Token: forged, Body: []byte("forged")}); !errors.Is(err, client.ErrBadToken) {
+			t.Errorf("a token with %s changed: %v", name, err)
+		}
+		forgedPass, err := alice.Manifest().ParsePass(forge(pass.Text(), change))
+		must(t, err)
+		send(t, alice, client.Outgoing{Pass: forgedPass, Priority: 3, Body: []byte("as a stranger")})
+		if m := receive(t, bob); m.Contact || string(m.Body) != "as a stranger" {
+			t.Errorf("a pass with %s changed: received %+v", name, m)
+		}
+	}
+	send(t, alice, client.Outgoing{Token: token, Body: []byte("genuine")})
+	if m := receive(t, bob); string(m.Body) != "genuine" {
+		t.Errorf("received %q", m.Body)
+	}
+}
+
+// TestWrongMessages: what cannot be sent is said at once, or in the result.
+func TestWrongMessages(t *testing.T) {
 	leftovers(t)
 	c := NewCluster(t)
 	other := NewCluster(t)

@@ -25,6 +25,7 @@ type fake struct {
 	cells    int
 	attached map[uint64]uint32
 	asked    []epoch.Registration
+	withdrew []uint64 // tickets
 	ready    []epoch.Ready
 	status   epoch.Status
 	slow     time.Duration // for each batch
@@ -83,6 +84,10 @@ func (f *fake) Register(r epoch.Registration) {
 			{Ticket: r.Ticket, ID: 77, Generation: 1, Epoch: 9, ClientKey: r.KeyHash},
 		}})
 	})
+}
+
+func (f *fake) Withdraw(ticket uint64) {
+	f.do("withdraw", func() { f.withdrew = append(f.withdrew, ticket) })
 }
 
 func (f *fake) Status() epoch.Status {

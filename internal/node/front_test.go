@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -266,6 +267,11 @@ func TestCoordinator(t *testing.T) {
 func register(t *testing.T, s *single, change func(request []byte)) ([]byte, error) {
 	t.Helper()
 	raw, _ := s.connect(wire.ServiceRegistration)
+	return registerOn(t, s, raw, change)
+}
+
+func registerOn(t *testing.T, s *single, raw net.Conn, change func(request []byte)) ([]byte, error) {
+	t.Helper()
 	c, err := atls.Client(t.Context(), raw, &atls.Config{
 		Manifest: s.d.signed, Verifiers: simulated.Verifiers(), Now: time.Now, Rand: rand.Reader, RequirePeer: atls.Member,
 	})
@@ -321,7 +327,7 @@ func TestRegistration(t *testing.T) {
 }
 
 // TestRegistrationsThatStall: clients that say nothing, or leave while they
-// wait, leave nothing behind.
+// wait, leave nothing behind: their registrations are withdrawn.
 func TestRegistrationsThatStall(t *testing.T) {
 	s := startSingle(t, quick(60))
 	s.fake.get(func() {
@@ -339,4 +345,35 @@ func TestRegistrationsThatStall(t *testing.T) {
 	}
 	eventually(t, "silent ones are closed", func() bool { return s.log.has("TLS handshake failed") })
 	eventually(t, "those that wait too long are closed", func() bool { return s.log.has("no epoch was committed") })
+	withdrawn := func(want ...uint64) {
+		t.Helper()
+		eventually(t, "withdrawn", func() (ok bool) {
+			s.fake.get(func() { ok = slices.Equal(s.fake.withdrew, want) })
+			return ok
+		})
+	}
+	withdrawn(1)
+	raw, _ := s.connect(wire.ServiceRegistration)
+	s.fake.get(func() {
+		silent := s.fake.onCall
+		s.fake.onCall = func(f *fake, what string) {
+			silent(f, what)
+			if what == "register" {
+				raw.Close()
+			}
+		}
+	})
+	if _, err := registerOn(t, s, raw, nil); err == nil {
+		t.Error("it got an answer after it left")
+	}
+	withdrawn(1, 2)
+	if !s.log.has("the client left") {
+		t.Error("the log does not say that a client left")
+	}
+	// An answer to a ticket that nobody has changes nothing.
+	s.fake.offer(epoch.Ready{Registered: []epoch.Registered{{Ticket: 2}}})
+	s.fake.get(func() { s.fake.onCall = nil })
+	_, err := register(t, s, nil)
+	must(t, err)
+	withdrawn(1, 2)
 }

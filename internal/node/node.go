@@ -96,6 +96,7 @@ type machine interface {
 	Detach(session uint64)
 	Cells(batch []cellUp)
 	Register(r epoch.Registration)
+	Withdraw(ticket uint64)
 	Tick()
 	Status() epoch.Status
 	Ready() epoch.Ready

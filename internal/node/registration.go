@@ -126,16 +126,24 @@ func (f *front) register(ctx context.Context, conn *atls.Conn, r epoch.Registrat
 	}
 	late := make(chan struct{})
 	defer f.n.cfg.AfterFunc(commitTime, func() { close(late) })()
+	var err error
 	select {
 	case a := <-answers:
 		return a, nil
 	case <-gone:
-		return epoch.Registered{}, errors.New("the client left before its registration was committed")
+		err = errors.New("the client left before its registration was committed")
 	case <-late:
-		return epoch.Registered{}, fmt.Errorf("no epoch was committed within %v", commitTime)
+		err = fmt.Errorf("no epoch was committed within %v", commitTime)
 	case <-ctx.Done():
 		return epoch.Registered{}, errGone
 	}
+	// Nobody waits for it any more, so it takes no ID. It may be too late for
+	// that: then an answer comes to a ticket that nobody has.
+	l.post(l.control, func() {
+		delete(l.tickets, r.Ticket)
+		l.machine.Withdraw(r.Ticket)
+	})
+	return epoch.Registered{}, err
 }
 
 // encodeAnswer is status u16 | 0 u16 | id u32 | generation u32 | epoch u64 |
