@@ -35,6 +35,7 @@ func TestJoin(t *testing.T) {
 		if s := <-got; s != "the secret of the cluster" {
 			t.Errorf("got %q", s)
 		}
+		synctest.Wait() // the member says so after it gave it
 		if !e[0].logged("server 1 joins") {
 			t.Error("the member did not log to whom it gave the secret")
 		}
