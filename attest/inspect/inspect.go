@@ -22,6 +22,8 @@ import (
 const (
 	Accepted = "accepted"
 	Refused  = "refused"
+	// Genuine is the verdict of [Show], which asks no policy.
+	Genuine = "genuine"
 )
 
 // Report is what there is to say of a piece of evidence.
@@ -60,27 +62,40 @@ func Evidence(evidence, policy []byte, at time.Time, v attest.Verifiers) *Report
 	if !r.step("policy", err, "it is well-formed and accepts something") {
 		return r
 	}
+	c, ok := r.genuine(evidence, at, v)
+	if !ok {
+		return r
+	}
+	r.ask(p, c)
+	return r
+}
+
+// genuine verifies encoded evidence. It returns false, with the verdict set, if
+// it is not genuine.
+func (r *Report) genuine(evidence []byte, at time.Time, v attest.Verifiers) (attest.Claims, bool) {
 	e, err := attest.ParseEvidence(evidence)
 	if !r.step("form", err, fmt.Sprintf("evidence of %q, %d bytes", e.TEE, len(e.Raw))) {
-		return r
+		return attest.Claims{}, false
 	}
 	r.TEE = e.TEE
 	c, err := v.Verify(e, at)
-	if !r.step("genuine", err, "") {
-		return r
-	}
-	r.Checks = r.Checks[:len(r.Checks)-1]
-	for _, s := range c.Checked {
-		r.Checks = append(r.Checks, attest.Check{Name: "genuine", OK: true, Detail: s})
+	if err != nil {
+		r.step("genuine", err, "")
+		return attest.Claims{}, false
 	}
 	r.claims(c)
+	return c, true
+}
+
+// ask asks the policy about genuine evidence, and sets the verdict.
+func (r *Report) ask(p attest.Policy, c attest.Claims) {
 	checks, err := p.Examine(c)
-	if !r.step("policy", err, "") {
-		return r
+	if err != nil {
+		r.step("policy", err, "")
+		return
 	}
-	r.Checks = append(r.Checks[:len(r.Checks)-1], checks...)
+	r.Checks = append(r.Checks, checks...)
 	r.judge()
-	return r
 }
 
 // step adds a check. It returns false, with the verdict set, if it failed.
@@ -98,6 +113,9 @@ func (r *Report) step(name string, err error, good string) bool {
 }
 
 func (r *Report) claims(c attest.Claims) {
+	for _, s := range c.Checked {
+		r.Checks = append(r.Checks, attest.Check{Name: "genuine", OK: true, Detail: s})
+	}
 	r.Measurement, r.Signer, r.Platform, r.Details = c.Measurement, c.Signer, c.Platform, c.Details
 	r.ReportData = hex.EncodeToString(c.ReportData[:])
 	if c.Intel != nil {

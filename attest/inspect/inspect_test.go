@@ -52,6 +52,51 @@ func TestRecorded(t *testing.T) {
 	}
 }
 
+// Without a policy nothing is accepted, and what is not genuine is refused.
+func TestShow(t *testing.T) {
+	for _, tee := range []string{attest.SGX, attest.TDX, attest.SNP} {
+		r := inspect.Show(file(t, tee+".bin"), at(t, tee), all())
+		if r.Verdict != inspect.Genuine || r.TEE != tee || len(r.Measurement) == 0 || len(r.NotChecked) != 3 {
+			t.Errorf("%s: %+v", tee, r)
+		}
+		if r := inspect.Show(file(t, tee+".bin"), time.Time{}, all()); r.Verdict != inspect.Refused {
+			t.Errorf("%s, without a time: %+v", tee, r)
+		}
+	}
+	if r := inspect.Show(file(t, "simulated.bin"), at(t, "sgx"), all()); r.Verdict != inspect.Genuine || !strings.Contains(r.Text(), "PROTECTS NOTHING") {
+		t.Errorf("%+v", r)
+	}
+	if r := inspect.Show(nil, at(t, "sgx"), all()); r.Verdict != inspect.Refused {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestConnection(t *testing.T) {
+	e, err := attest.ParseEvidence(file(t, "sgx.bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := all().Verify(e, at(t, "sgx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := attest.ParsePolicy(file(t, "sgx.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	proved := []attest.Check{{Name: "freshness", OK: true}}
+	if r := inspect.Connection(c, p, at(t, "sgx"), proved); r.Verdict != inspect.Accepted || r.Checks[0].Name != "freshness" || len(r.NotChecked) != 0 {
+		t.Errorf("%+v", r)
+	}
+	p.SGX.MinSVN = 99
+	if r := inspect.Connection(c, p, at(t, "sgx"), proved); r.Verdict != inspect.Refused {
+		t.Errorf("%+v", r)
+	}
+	if r := inspect.Connection(c, attest.Policy{}, at(t, "sgx"), proved); r.Verdict != inspect.Refused || !strings.Contains(r.Summary, "empty policy") {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	type args struct {
 		evidence, policy []byte

@@ -1,6 +1,7 @@
 // Command teems is everything that a person types: a cluster on this machine
 // (up), a client to talk through it (client), simulations and measurements
-// (sim, short-test), and manifests (manifest). `teems help` tells the rest.
+// (sim, short-test), manifests (manifest), and what servers prove about
+// themselves (attest). `teems help` tells the rest.
 //
 // Exit codes: 0 all went well; 1 it failed; 2 it was called in a way that it
 // does not take; 3 a server stopped or a process of the cluster ended.
@@ -82,7 +83,8 @@ neither what people write nor who writes to whom, how much and how often.
   teems client receive --as alice
   teems short-test                            does it work here? in seconds
   teems sim --clients 1000 --channel both     simulated clients, every message checked
-  teems manifest show FILE                    what a deployment is made of`,
+  teems manifest show FILE                    what a deployment is made of
+  teems attest verify --help                  what a server proves about itself`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          unknownCommand,
@@ -90,7 +92,7 @@ neither what people write nor who writes to whom, how much and how often.
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%v", err) })
-	root.AddCommand(newUp(), newClient(), newSim(), newShortTest(), newManifest(), newLoad())
+	root.AddCommand(newUp(), newClient(), newSim(), newShortTest(), newManifest(), newAttest(), newLoad())
 	return root
 }
 
