@@ -225,9 +225,12 @@ func slotsOf(g *geometry.Geometry, owners []uint32, index int) (slots int, slot 
 	return slots, func(client uint32) int { return base[int(client)%len(owners)] + int(client)/len(owners) }
 }
 
+// Committed is the newest final epoch.
+func (s *Server) Committed() uint64 { return s.commit.Epoch() - 1 }
+
 // Status is what the coordinator is told.
 func (s *Server) Status() Status {
-	st := Status{Committed: s.commit.Epoch() - 1, Users: s.members.users()}
+	st := Status{Committed: s.Committed(), Users: s.members.users()}
 	if s.attempt != nil {
 		st.Attempt = s.attempt.number
 	}

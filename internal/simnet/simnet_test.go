@@ -57,6 +57,18 @@ func TestEpochsAgainstReference(t *testing.T) {
 	}
 }
 
+// As many servers as there may be, of mixed roles and weights.
+func TestManyServers(t *testing.T) {
+	rng := rand.New(rand.NewPCG(72, 1))
+	params := both(1, 150)
+	params.Servers = randomParams(rng, geometry.MaxServers, 150).Servers
+	w, b := crowd(t, Config{Params: params, Simulated: 150, Seed: 72, LastEpoch: 3, Faults: Faults{Delay: 5 * time.Millisecond}}, 3, 0)
+	settle(t, w, 3)
+	if messages, _, _ := b.check(t, 3); messages == 0 {
+		t.Error("no message arrived")
+	}
+}
+
 // settle runs until an epoch is final everywhere and its deliveries are out.
 func settle(t testing.TB, w *World, epoch uint64) {
 	t.Helper()

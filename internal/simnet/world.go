@@ -236,7 +236,7 @@ func (w *World) Committed() uint64 {
 		if s.machine == nil {
 			return 0
 		}
-		least = min(least, s.machine.Status().Committed)
+		least = min(least, s.machine.Committed())
 	}
 	return least
 }
