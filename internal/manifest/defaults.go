@@ -71,6 +71,7 @@ func NewDefault(o Options) (*Signed, error) {
 	m := Manifest{
 		Format:           Format,
 		Sequence:         1,
+		Era:              1,
 		Operators:        Operators{Threshold: o.Threshold},
 		Parameters:       o.Parameters,
 		TEEs:             teePolicy(o.Policy),
@@ -136,5 +137,6 @@ func (s *Signed) copy() (*Signed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: cannot copy it: %v", ErrInvalid, err)
 	}
+	n.Manifest.Era = s.Manifest.Era
 	return n, nil
 }

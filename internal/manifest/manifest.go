@@ -22,6 +22,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/teems-go/teems/attest"
 )
@@ -71,9 +72,10 @@ func (h *Hex) UnmarshalText(text []byte) error {
 // canonical form, which is what gets signed.
 type Manifest struct {
 	Format      int    `json:"format"`
-	Sequence    uint64 `json:"sequence"`    // 1, 2, ...
-	Predecessor Hex    `json:"predecessor"` // hash of the one before; empty in manifest 1
-	ClusterKey  Hex    `json:"cluster_key"` // Ed25519; empty in manifest 1 only
+	Sequence    uint64 `json:"sequence"`     // 1, 2, ...
+	Predecessor Hex    `json:"predecessor"`  // hash of the one before; empty in manifest 1
+	ClusterKey  Hex    `json:"cluster_key"`  // Ed25519; empty in manifest 1 only
+	Era         Era    `json:"era,omitzero"` // of the keys; in the file from 2 on
 
 	Operators  Operators  `json:"operators"`
 	Servers    []Server   `json:"servers"` // a server's index is its place here
@@ -81,6 +83,25 @@ type Manifest struct {
 	TEEs       TEEPolicy  `json:"tees"`
 
 	SimulatedClients *SimulatedClients `json:"simulated_clients,omitempty"`
+}
+
+// Era counts the master secrets of a cluster: the first is 1, and each next one
+// is made from the one before and from what every server draws anew. A manifest
+// of era 1 has no field for it, later ones have: each has one canonical form,
+// and manifests from before there were eras stay what they are.
+type Era uint32
+
+// IsZero leaves the first era out of the canonical form.
+func (e Era) IsZero() bool { return e <= 1 }
+
+// UnmarshalJSON takes an era that is to be written out.
+func (e *Era) UnmarshalJSON(b []byte) error {
+	n, err := strconv.ParseUint(string(b), 10, 32)
+	if err != nil || Era(n).IsZero() {
+		return fmt.Errorf("the era %.20s is not a number from 2 on: a manifest of era 1 has no field for it", b)
+	}
+	*e = Era(n)
+	return nil
 }
 
 // Operators are the people who may change the deployment: any Threshold of

@@ -76,11 +76,15 @@ func TestRoundTrip(t *testing.T) {
 	o := options()
 	o.SimulatedClients = &SimulatedClients{Count: 50, Seed: make([]byte, SeedBytes)}
 	first := made(t, o, 1, 2)
-	for _, s := range []*Signed{first, successor(t, first, nil, 2, 3), made(t, options())} {
+	inEra2 := successor(t, first, func(m *Manifest) { m.Era = 2 }, 1, 2)
+	for _, s := range []*Signed{first, successor(t, first, nil, 2, 3), inEra2, made(t, options())} {
 		b := encode(t, s)
 		got, err := Parse(b)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, b)
+		}
+		if got.Manifest.Era != s.Manifest.Era || bytes.Contains(b, []byte(`"era"`)) != (s == inEra2) {
+			t.Errorf("era %d was read as %d from\n%s", s.Manifest.Era, got.Manifest.Era, b)
 		}
 		if got.Hash() != s.Hash() || !bytes.Equal(encode(t, got), b) {
 			t.Error("what is read back differs")
@@ -148,6 +152,13 @@ func TestParseStrict(t *testing.T) {
 		"object for an array":            {`"signatures": [`, `"signatures": {}, "x": [`, ErrSyntax},
 		"half a hex digit":               {`"predecessor": ""`, `"predecessor": "a"`, ErrSyntax},
 		"no hex":                         {`"predecessor": ""`, `"predecessor": "zz"`, ErrSyntax},
+		"era 0":                          {`"sequence": 1,`, `"sequence": 1, "era": 0,`, ErrSyntax},
+		"era 1, which goes without":      {`"sequence": 1,`, `"sequence": 1, "era": 1,`, ErrSyntax},
+		"era as a string":                {`"sequence": 1,`, `"sequence": 1, "era": "2",`, ErrSyntax},
+		"era of no number":               {`"sequence": 1,`, `"sequence": 1, "era": null,`, ErrSyntax},
+		"era with an exponent":           {`"sequence": 1,`, `"sequence": 1, "era": 2e0,`, ErrSyntax},
+		"era too large":                  {`"sequence": 1,`, `"sequence": 1, "era": 4294967296,`, ErrSyntax},
+		"era 2 of manifest 1":            {`"sequence": 1,`, `"sequence": 1, "era": 2,`, ErrInvalid},
 		"comment":                        {`"sequence": 1`, `/* */ "sequence": 1`, ErrSyntax},
 		"trailing comma":                 {`"attempts": 8`, `"attempts": 8,`, ErrSyntax},
 		"invalid UTF-8":                  {`"server-0"`, "\"server-\xff\"", ErrSyntax},
@@ -273,6 +284,11 @@ func TestSuccessor(t *testing.T) {
 			t.Errorf("the chain %q was accepted", name)
 		}
 	}
+	inEra2 := successor(t, second, func(m *Manifest) { m.Era++ }, 1, 2)
+	inEra3 := successor(t, successor(t, inEra2, nil, 2, 3), func(m *Manifest) { m.Era++ }, 1, 3)
+	if err := inEra2.VerifySuccessor(second); err != nil || inEra3.Manifest.Era != 3 {
+		t.Errorf("the next era: %v; then %d", err, inEra3.Manifest.Era)
+	}
 	fork := successor(t, made(t, func() Options { o := options(); o.Parameters.Capacity++; return o }(), 1, 2), nil, 1, 2)
 	withClients := &SimulatedClients{Count: 1, Seed: make([]byte, SeedBytes)}
 	real := TEEPolicy{
@@ -290,6 +306,8 @@ func TestSuccessor(t *testing.T) {
 		"virtual shards":       {successor(t, second, func(m *Manifest) { m.Parameters.VirtualShards *= 2 }, 1, 2), second, ErrChain},
 		"simulated clients":    {successor(t, second, func(m *Manifest) { m.SimulatedClients = withClients }, 1, 2), second, ErrChain},
 		"becomes real":         {successor(t, second, func(m *Manifest) { m.TEEs = real }, 1, 2), second, ErrChain},
+		"era skipped":          {successor(t, second, func(m *Manifest) { m.Era = 3 }, 1, 2), second, ErrChain},
+		"era lowered":          {successor(t, inEra2, func(m *Manifest) { m.Era = 1 }, 1, 2), inEra2, ErrChain},
 		"too few signatures":   {successor(t, second, nil, 1), second, ErrSignature},
 		"by the new operators": {successor(t, third, nil, 1, 2), third, ErrSignature},
 	} {

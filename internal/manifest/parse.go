@@ -16,6 +16,7 @@ func Parse(file []byte) (*Signed, error) {
 	if err := decodeStrict(file, s); err != nil {
 		return nil, err
 	}
+	s.Manifest.Era = max(s.Manifest.Era, 1)
 	if err := s.Manifest.Validate(); err != nil {
 		return nil, err
 	}

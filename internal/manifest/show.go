@@ -22,6 +22,7 @@ func (s *Signed) Show() string {
 		line("  predecessor  %v", m.Predecessor)
 		line("  cluster      %x (key %v)", m.ClusterID(), m.ClusterKey)
 	}
+	line("  era          %d of the keys", m.Era)
 	line("")
 	m.showTEEs(line)
 	line("")

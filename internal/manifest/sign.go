@@ -135,9 +135,9 @@ func (s *Signed) VerifyPinned(pin [32]byte) error {
 
 // VerifySuccessor checks that the manifest follows previous, which the caller
 // has verified: the next sequence number, the hash of previous, a threshold
-// of the operators of previous, and nothing changed that may never change:
-// the cluster key once it is named, the virtual shards, the simulated clients,
-// and whether simulated TEEs are accepted.
+// of the operators of previous, the same era or the next one, and nothing
+// changed that may never change: the cluster key once it is named, the virtual
+// shards, the simulated clients, and whether simulated TEEs are accepted.
 func (s *Signed) VerifySuccessor(previous *Signed) error {
 	if previous == nil {
 		return fmt.Errorf("%w: there is no manifest for it to follow", ErrChain)
@@ -154,6 +154,9 @@ func (s *Signed) VerifySuccessor(previous *Signed) error {
 	}
 	if p.HasCluster() && !bytes.Equal(m.ClusterKey, p.ClusterKey) {
 		return fmt.Errorf("%w: it names another cluster key: that is another cluster", ErrChain)
+	}
+	if m.Era != p.Era && m.Era != p.Era+1 {
+		return fmt.Errorf("%w: it has era %d, manifest %d has %d: an era stays or rises by one", ErrChain, m.Era, p.Sequence, p.Era)
 	}
 	if m.Parameters.VirtualShards != p.Parameters.VirtualShards {
 		return fmt.Errorf("%w: it changes virtual_shards from %d to %d, which would move every client's mailbox", ErrChain, p.Parameters.VirtualShards, m.Parameters.VirtualShards)

@@ -45,6 +45,8 @@ func (m *Manifest) validateChain() error {
 		return invalid("manifest %d has a predecessor hash of %d bytes: it must have %d", m.Sequence, len(m.Predecessor), sha256.Size)
 	case m.Sequence > 1 && len(m.ClusterKey) != ed25519.PublicKeySize:
 		return invalid("manifest %d has a cluster key of %d bytes: it must have %d", m.Sequence, len(m.ClusterKey), ed25519.PublicKeySize)
+	case m.Era < 1 || uint64(m.Era) > m.Sequence:
+		return invalid("manifest %d has era %d: eras begin with 1 and rise by one from one manifest to the next, or stay", m.Sequence, m.Era)
 	}
 	return nil
 }
