@@ -45,7 +45,7 @@ func (m *Mesh) connect(ctx context.Context, server int) (*link, error) {
 		raw.Close()
 		return nil, errNotMember
 	}
-	return newLink(server, who.Boot, conn, raw), nil
+	return newLink(who, conn, raw), nil
 }
 
 // connect dials and attests a server, within HandshakeTimeout.
@@ -134,7 +134,7 @@ func (m *Mesh) incoming(ctx context.Context, socket net.Conn, attested func()) {
 	case who.Server > m.cfg.Self:
 		err = fmt.Errorf("server %d dialled, and of each pair the lower index dials", who.Server)
 	default:
-		if err = m.serve(ctx, newLink(who.Server, who.Boot, conn, raw)); err != nil {
+		if err = m.serve(ctx, newLink(who, conn, raw)); err != nil {
 			err = fmt.Errorf("server %d: %w", who.Server, err)
 		}
 	}

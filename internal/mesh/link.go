@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/teems-go/teems/internal/wire"
 )
@@ -18,6 +20,9 @@ type link struct {
 	conn net.Conn // encrypts; on top of raw
 	raw  *rawConn
 	done chan struct{} // closed when nothing of the link is left
+
+	lifetime time.Duration // 0: no limit
+	expired  atomic.Bool   // closed because lifetime was over
 
 	mu     sync.Mutex
 	wake   sync.Cond // with mu: the queue is not empty, or closed
@@ -38,8 +43,8 @@ func (i *item) finish() {
 	}
 }
 
-func newLink(peer int, boot [16]byte, conn net.Conn, raw *rawConn) *link {
-	l := &link{peer: peer, boot: boot, conn: conn, raw: raw, done: make(chan struct{})}
+func newLink(who Peer, conn net.Conn, raw *rawConn) *link {
+	l := &link{peer: who.Server, boot: who.Boot, lifetime: who.Lifetime, conn: conn, raw: raw, done: make(chan struct{})}
 	l.wake.L = &l.mu
 	return l
 }

@@ -8,8 +8,8 @@
 // what matters.
 //
 // It guarantees that a frame that is handed on came from the server it names,
-// that this server's evidence satisfied the manifest, and that it holds the
-// cluster's key. A boot of a server that another boot has replaced is not
+// that this server's evidence satisfied the manifest not longer ago than
+// [MaxLifetime], and that it holds the cluster's key. A boot of a server that another boot has replaced is not
 // spoken to again. It does not check epochs or attempts, and does not hide
 // sizes or times of frames, which are public.
 //
@@ -45,6 +45,9 @@ type Peer struct {
 	Server int      // index in the manifest
 	Boot   [16]byte // drawn when it started
 	Member bool     // it proved that it holds the cluster's key
+	// Lifetime is how long that may be relied on; 0: as long as the connection
+	// lives.
+	Lifetime time.Duration
 }
 
 // Attester makes attested connections; both return when ctx ends, and close
@@ -190,6 +193,12 @@ func (m *Mesh) serve(ctx context.Context, l *link) error {
 	}
 	stop := context.AfterFunc(ctx, l.close)
 	defer stop()
+	if l.lifetime > 0 {
+		defer m.cfg.AfterFunc(l.lifetime, func() {
+			l.expired.Store(true)
+			l.close()
+		})()
+	}
 	m.cfg.Log(fmt.Sprintf("mesh: server %d is linked", l.peer))
 	m.cfg.Handler.PeerUp(l.peer, l.boot)
 	err := l.run(m)
@@ -203,6 +212,8 @@ func (m *Mesh) serve(ctx context.Context, l *link) error {
 	close(l.done)
 	switch {
 	case ctx.Err() != nil:
+	case l.expired.Load():
+		m.cfg.Log(fmt.Sprintf("mesh: the link to server %d was attested %v ago; it is made anew", l.peer, l.lifetime))
 	case err != nil:
 		m.cfg.Log(fmt.Sprintf("mesh: the link to server %d is down: %v", l.peer, err))
 	default:
