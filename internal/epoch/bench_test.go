@@ -56,6 +56,7 @@ type cluster struct {
 	cells    int
 	bytes    int
 	perm     []uint32
+	head     []byte // of the newest epoch, as a client learns it
 }
 
 func newCluster(tb testing.TB, channel string, n, m, workers int) *cluster {
@@ -127,6 +128,8 @@ func (c *cluster) submit(e uint64) {
 	}
 	sub, ctl := make([]byte, c.g.SubmissionBytes()), make([]byte, c.g.ControlBytes())
 	cell.Submission(sub).SetResultsThrough(e - 1)
+	cell.Control(ctl).SetAckEpoch(e - 1)
+	copy(cell.Control(ctl).AckHead(), c.head)
 	for id := range uint32(c.n) {
 		for j := range c.g.Outs() {
 			m := cell.Submission(sub).Message(c.g.SubmissionCell(j), c.g.MessageBytes())
@@ -180,6 +183,7 @@ func (c *cluster) pump() {
 				}
 				for k := range r.Cells {
 					c.cells += len(r.Cells[k].Sessions)
+					c.read(i, &r.Cells[k])
 					r.Cells[k].Sent()
 				}
 				if r.Stopped != nil {
@@ -188,6 +192,29 @@ func (c *cluster) pump() {
 			}
 		}
 	}
+}
+
+// read opens the first delivery of a batch for the head in it, which clients
+// acknowledge.
+func (c *cluster) read(server int, b *epoch.ClientCells) {
+	if b.Type != cell.TypeDelivery || len(b.Sessions) == 0 {
+		return
+	}
+	id := uint32(b.Sessions[0] >> 2)
+	var boot [16]byte
+	boot[0] = byte(server)
+	down := keys.Session(keys.SimulatedClientKey([32]byte{3}, id), cell.Down, cell.RoleStorage, [16]byte{}, boot)
+	var nonce [cell.NonceBytes]byte
+	cell.PutDownNonce(&nonce, b.Epoch, b.Attempt, b.Type)
+	ad := cell.MakeAD(&c.id, cell.Down, cell.RoleStorage, b.Type, uint32(server))
+	ad.SetEpoch(b.Epoch)
+	ad.SetAttempt(b.Attempt)
+	ad.SetClient(id)
+	plain, err := down.Open(nil, nonce[:], b.Data[:b.Width], ad[:])
+	if err != nil {
+		return // a session of a test's own
+	}
+	c.head = cell.Delivery(plain).Head()
 }
 
 // run plays one epoch.
