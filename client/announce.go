@@ -70,11 +70,10 @@ func (c *Client) heard(l *link, a cell.Announcement) (isNew bool, ack Head, err 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	open := a.Open()
-	if err := c.note(a.HeadEpoch(), a.Head()); err != nil {
+	if err := c.note(l, a.HeadEpoch(), a.Head()); err != nil {
 		return false, ack, err
 	}
-	// A server is at least in the epoch that all had committed when a head came.
-	if open < c.heads.newest.Epoch {
+	if open < l.least {
 		c.failLocked(ErrRolledBack)
 		return false, ack, ErrRolledBack
 	}
@@ -94,12 +93,14 @@ func (c *Client) heard(l *link, a cell.Announcement) (isNew bool, ack Head, err 
 	return true, ack, nil
 }
 
-// note notes a head; a contradiction stops the client. The caller holds mu.
-func (c *Client) note(epoch uint64, hash []byte) error {
+// note notes a head that came over a link; a contradiction stops the client. The
+// caller holds mu.
+func (c *Client) note(l *link, epoch uint64, hash []byte) error {
 	err := c.heads.note(epoch, hash)
 	if err != nil {
 		c.failLocked(err)
 	}
+	l.least = max(l.least, epoch)
 	return err
 }
 

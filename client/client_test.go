@@ -153,6 +153,24 @@ func TestHeads(t *testing.T) {
 	wantErr(t, c.Err(), ErrRolledBack)
 }
 
+// TestSlowLink: what is late on one link is not a cluster that was set back,
+// though the other link is ahead by epochs; in a new connection it is.
+func TestSlowLink(t *testing.T) {
+	f := newFake(t, testManifest(t, nil))
+	c := f.start(nil)
+	f.ask(1, 7)
+	f.ask(2, 7)
+	for epoch := uint64(7); epoch <= 12; epoch++ {
+		f.deliver(epoch, nil)
+	}
+	must(t, c.wait(within(t), func() (bool, error) { return c.in.received == 12, nil }))
+	f.ask(1, 8)
+	f.cut(1)
+	f.announce(1, 9)
+	<-c.Done()
+	wantErr(t, c.Err(), ErrRolledBack)
+}
+
 // TestAcknowledge: what an epoch's control cell acknowledges is what had arrived
 // before the announcement before; while the inbox does not have that, there is
 // no answer. Repeats are dropped.

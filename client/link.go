@@ -33,6 +33,7 @@ type link struct {
 	err     error  // why connecting, or the last connection, failed
 	refused int    // attachments in a row that the server refused for good
 	open    uint64 // newest epoch announced
+	least   uint64 // epoch in which its server must be at least; see once
 	last    uint64 // newest epoch sealed for
 	content []byte // what was sealed for it
 	fresh   bool   // the session is new, and nothing was sent in it
@@ -125,6 +126,13 @@ func (l *link) once(gateway string) error {
 	defer conn.Close()
 	defer context.AfterFunc(c.ctx, func() { conn.Close() })()
 	l.conn, l.up, l.down = conn, nil, nil
+	// A server is at least in the epoch that all had committed when a head came:
+	// in what it says after this attachment, and after what came from itself. Heads
+	// that come over the other link meanwhile may be ahead of what is on its way
+	// here.
+	c.mu.Lock()
+	l.least = c.heads.newest.Epoch
+	c.mu.Unlock()
 	attach := wire.Attach{Client: c.id.id, Salt: c.salt}
 	first := wire.Preamble{Service: wire.ServiceCells, Role: l.role}.Append(nil)
 	if err := l.write(attach.Append(first)); err != nil {

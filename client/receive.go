@@ -50,7 +50,7 @@ func (c *Client) delivery(l *link, d cell.Delivery) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	epoch := d.Epoch()
-	if err := c.note(epoch, d.Head()); err != nil {
+	if err := c.note(l, epoch, d.Head()); err != nil {
 		return err
 	}
 	take, missed, err := c.next(l, c.in.received, epoch)

@@ -141,7 +141,7 @@ func (c *Client) result(l *link, r cell.Result) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	epoch := r.Epoch()
-	if err := c.note(epoch, r.Head()); err != nil {
+	if err := c.note(l, epoch, r.Head()); err != nil {
 		return err
 	}
 	take, _, err := c.next(l, c.out.through, epoch)

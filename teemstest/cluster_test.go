@@ -90,7 +90,7 @@ func TestBothChannels(t *testing.T) {
 
 func TestTokens(t *testing.T) {
 	leftovers(t)
-	c := NewCluster(t, TokenEpochs(12), TokenChannel(1, 2))
+	c := NewCluster(t, TokenEpochs(12), TokenChannel(1, 2), Period(50*time.Millisecond)) // which a busy machine keeps up with
 	alice, bob, carol := c.Register(t, "alice"), c.Register(t, "bob"), c.Register(t, "carol")
 	ctx := within(t)
 
