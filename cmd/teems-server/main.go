@@ -11,8 +11,9 @@
 // genesis.json and ends. Under any other it serves until SIGINT or SIGTERM.
 //
 // Exit codes: 0 ended as asked; 1 it could not begin, or the network failed it;
-// 2 it was called in a way that it does not take; 3 it stopped for good, because
-// going on could have cost privacy or agreement.
+// 2 it was called in a way that it does not take, or Go's runtime ended it, of
+// which nothing is said; 3 it stopped for good, because going on could have cost
+// privacy or agreement, or because a part of it failed.
 package main
 
 import (
@@ -20,7 +21,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"log"
+	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -54,21 +55,24 @@ func main() {
 }
 
 func run(args, environment []string) int {
+	return hardened(func(stderr io.Writer) int { return command(args, environment, stderr) })
+}
+
+func command(args, environment []string, stderr io.Writer) int {
 	for _, v := range environment {
 		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "GO") {
-			fmt.Fprintf(os.Stderr, "teems-server: the environment variable %s is set, and Go's runtime may read it: start the server with an empty environment (env -i teems-server ...)\n", name)
+			fmt.Fprintf(stderr, "teems-server: the environment variable %s is set, and Go's runtime may read it: start the server with an empty environment (env -i teems-server ...)\n", name)
 			return exitUsage
 		}
 	}
 	if len(args) != 1 || strings.HasPrefix(args[0], "-") {
-		fmt.Fprint(os.Stderr, usage)
+		fmt.Fprint(stderr, usage)
 		if len(args) == 1 && (args[0] == "-h" || args[0] == "--help") {
 			return 0
 		}
 		return exitUsage
 	}
-	logger := log.New(os.Stderr, "", log.LstdFlags|log.Lmicroseconds|log.LUTC)
-	say := func(line string) { logger.Print(line) }
+	say := speaker(stderr)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := serve(ctx, args[0], say)

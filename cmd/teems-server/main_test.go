@@ -6,10 +6,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,8 +26,22 @@ import (
 // asServer makes the test's own binary behave as the command.
 const asServer = "TEEMS_SERVER_TEST"
 
+// planted is what asServer says to make a hardened process do.
+var planted = map[string]func(){
+	"panic":     func() { panic("word 4711") },
+	"goroutine": func() { go panic("word 4711"); select {} },
+	"index":     func() { go func(i int) { _ = make([]byte, 1)[i] }(4711); select {} },
+	"fatal":     func() { go new(sync.Mutex).Unlock(); select {} },
+	"nil":       func() { go func(p *[1 << 20]byte) { p[4711]++ }(nil); select {} },
+	"stderr":    func() { os.Stderr.WriteString("word 4711"); println("word 4711"); os.Exit(exitStopped) },
+}
+
 func TestMain(m *testing.M) {
-	if os.Getenv(asServer) != "" {
+	how := os.Getenv(asServer)
+	if f := planted[how]; f != nil {
+		os.Exit(hardened(func(io.Writer) int { f(); return 0 }))
+	}
+	if how != "" {
 		os.Exit(run(os.Args[1:], os.Environ()))
 	}
 	os.Exit(m.Run())
@@ -62,7 +78,7 @@ func start(t *testing.T, environment []string, args ...string) *process {
 	self, err := os.Executable()
 	must(t, err)
 	p := &process{cmd: exec.Command(self, args...)}
-	p.cmd.Env = append(environment, asServer+"=1")
+	p.cmd.Env = append([]string{asServer + "=1"}, environment...)
 	p.cmd.Stderr = p
 	must(t, p.cmd.Start())
 	t.Cleanup(func() { p.cmd.Process.Kill() })
@@ -176,6 +192,23 @@ func TestGenesisAndServe(t *testing.T) {
 	if code := busy.code(t); code != exitFailed || !strings.Contains(busy.log(), "is in use by another program") {
 		t.Errorf("a port in use: exit code %d:\n%s", code, busy.log())
 	}
+	for _, p := range servers {
+		before := p.log()
+		must(t, p.cmd.Process.Signal(syscall.SIGQUIT))
+		time.Sleep(100 * time.Millisecond)
+		if now := p.log(); now != before {
+			t.Errorf("SIGQUIT makes it say %q", now[len(before):])
+		}
+		if limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", p.cmd.Process.Pid)); err == nil {
+			_, core, _ := strings.Cut(string(limits), "Max core file size")
+			if f := strings.Fields(core); len(f) < 2 || f[0] != "0" || f[1] != "0" {
+				t.Errorf("limits of cores: %.60s", core)
+			}
+		}
+		if status, err := os.ReadFile(fmt.Sprintf("/proc/%d/coredump_filter", p.cmd.Process.Pid)); err == nil && os.Geteuid() != 0 {
+			t.Errorf("the process can be looked into: %s", status)
+		}
+	}
 	for i, p := range servers {
 		must(t, p.cmd.Process.Signal([]os.Signal{syscall.SIGTERM, os.Interrupt}[i%2]))
 		if code := p.code(t); code != 0 {
@@ -206,6 +239,37 @@ func TestWrongCalls(t *testing.T) {
 		p := start(t, c.environment, c.args...)
 		if code := p.code(t); code != c.code || !strings.Contains(p.log(), c.says) {
 			t.Errorf("%s: exit code %d:\n%s", name, code, p.log())
+		}
+	}
+}
+
+// TestCrashesSayNothing: whatever goes wrong in a server, nothing of a panic's
+// value, of arguments or of addresses comes out.
+func TestCrashesSayNothing(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("servers run on Linux")
+	}
+	for name := range planted {
+		p := start(t, []string{asServer + "=" + name})
+		code, out := p.code(t), p.log()
+		for _, word := range []string{"4711", "goroutine", "panic", "fatal", "0x", "main.go"} {
+			if strings.Contains(out, word) {
+				t.Errorf("%s: it says %q:\n%s", name, word, out)
+			}
+		}
+		switch name {
+		case "panic":
+			if code != exitStopped || !strings.Contains(out, "a fault outside") {
+				t.Errorf("%s: exit code %d:\n%s", name, code, out)
+			}
+		case "stderr":
+			if code != exitStopped || out != "" {
+				t.Errorf("%s: exit code %d:\n%s", name, code, out)
+			}
+		default:
+			if code != exitUsage || out != "" { // Go's own
+				t.Errorf("%s: exit code %d:\n%s", name, code, out)
+			}
 		}
 	}
 }

@@ -24,7 +24,7 @@ func (f *front) coordinator(ctx context.Context, conn net.Conn) error {
 		return errGone
 	}
 	var writer sync.WaitGroup
-	writer.Go(d.write)
+	writer.Go(func() { f.n.guarded(partConnection, d.write) })
 	defer writer.Wait()
 	stop := context.AfterFunc(ctx, d.close)
 	defer stop()

@@ -91,6 +91,7 @@ func (f *front) pause(ctx context.Context, d time.Duration) {
 
 // serve finds out what a connection is for; known is called when that is done.
 func (f *front) serve(ctx context.Context, conn net.Conn, known func()) {
+	defer f.n.guard(partConnection)
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()

@@ -52,7 +52,7 @@ func (f *front) gateway(ctx context.Context, conn net.Conn) error {
 		return errGone
 	}
 	var writer sync.WaitGroup
-	writer.Go(g.down.write)
+	writer.Go(func() { f.n.guarded(partConnection, g.down.write) })
 	defer writer.Wait()
 	stop := context.AfterFunc(ctx, g.down.close)
 	defer stop()

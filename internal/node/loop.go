@@ -153,7 +153,7 @@ func (l *loop) drain() error {
 		}
 	}
 	l.status = l.machine.Status()
-	if r, ok := l.meter.committed(l.status.Committed); ok {
+	if r, ok := l.meter.committed(l.status.Committed, l.traffic); ok {
 		l.finishEpoch(r)
 	}
 	return nil
@@ -211,20 +211,23 @@ func (l *loop) finishEpoch(m *measured) {
 			d.whenWritten(d.cellsEnd, func() {
 				if left.Add(-1) == 0 { // never here while this function runs
 					m.end()
-					l.post(l.control, func() { l.meter.reported(m, l.traffic()) })
+					l.post(l.control, func() { l.meter.ended(m) })
 				}
 			})
 		}
 	}
 	if left.Add(-1) == 0 {
 		m.end()
-		l.meter.reported(m, l.traffic())
+		l.meter.ended(m)
 	}
 }
 
 // report tells the coordinators what is new: at once when an epoch moves, else
-// not more often than every statusPause.
+// not more often than every statusPause. Every epoch's report is told.
 func (l *loop) report(again chan<- struct{}) {
+	for l.meter.next() {
+		l.tell(statusOf(&l.status, &l.meter.newest))
+	}
 	if len(l.coordinators) == 0 {
 		return
 	}
@@ -234,7 +237,7 @@ func (l *loop) report(again chan<- struct{}) {
 		return
 	}
 	moved := l.last == nil || s.Committed != l.last.Committed || s.Open != l.last.Open ||
-		s.Attempt != l.last.Attempt || s.Newest.Epoch != l.last.Newest.Epoch
+		s.Attempt != l.last.Attempt
 	if !moved && now.Sub(l.lastSent) < statusPause {
 		if !l.waiting {
 			l.waiting = true
@@ -247,7 +250,15 @@ func (l *loop) report(again chan<- struct{}) {
 		}
 		return
 	}
-	l.last, l.lastSent = s, now
+	l.tell(s)
+}
+
+// tell sends a status to all coordinators.
+func (l *loop) tell(s *wire.Status) {
+	if len(l.coordinators) == 0 {
+		return
+	}
+	l.last, l.lastSent = s, l.n.cfg.Now()
 	for d := range l.coordinators {
 		d.put(s)
 		d.flush()
@@ -298,14 +309,17 @@ func (l *loop) farewell(reason error) {
 // The mesh's handler; called from its goroutines.
 
 func (l *loop) PeerUp(peer int, boot [16]byte) {
+	defer l.n.guard(partMesh)
 	l.post(l.peers, func() { l.machine.PeerUp(peer, boot) })
 }
 
 func (l *loop) PeerDown(peer int) {
+	defer l.n.guard(partMesh)
 	l.post(l.peers, func() { l.machine.PeerDown(peer) })
 }
 
 func (l *loop) Frame(peer int, h wire.PeerHeader, payload []byte, release func()) {
+	defer l.n.guard(partMesh)
 	l.post(l.peers, func() {
 		l.machine.Frame(peer, epoch.Header{
 			Kind: epoch.Kind(h.Kind), Epoch: h.Epoch, Attempt: h.Attempt, Part: h.Part, Rows: h.Rows, A: h.A,

@@ -83,6 +83,7 @@ type Node struct {
 	cfg     Config
 	g       *geometry.Geometry
 	boot    [16]byte
+	faults  chan string                         // the part that failed first
 	machine func(epoch.Config) (machine, error) // replaced by tests
 }
 
@@ -140,7 +141,12 @@ func New(cfg Config) (*Node, error) {
 	if cfg.QueueBytes == 0 {
 		cfg.QueueBytes = 64<<20 + 2*m.Parameters.Capacity*(wire.HeaderBytes+g.GatewayDownLimit())
 	}
-	n := &Node{cfg: cfg, g: g, machine: func(c epoch.Config) (machine, error) { return epoch.New(c) }}
+	n := &Node{g: g, faults: make(chan string, 1), machine: func(c epoch.Config) (machine, error) { return epoch.New(c) }}
+	after := cfg.AfterFunc
+	cfg.AfterFunc = func(d time.Duration, f func()) func() bool {
+		return after(d, func() { n.guarded(partTimer, f) })
+	}
+	n.cfg = cfg
 	if _, err := io.ReadFull(cfg.Rand, n.boot[:]); err != nil {
 		return bad("no randomness for the boot ID: %w", err)
 	}
@@ -152,9 +158,16 @@ func (s *Secret) fits(m *manifest.Manifest) bool {
 	return len(s.Cluster) == ed25519.PrivateKeySize && m.PublicKey().Equal(s.Cluster.Public())
 }
 
-// Run serves until ctx ends, and then returns nil; or until the machine stops,
-// ErrStopped; or until it cannot begin. When it returns no goroutine is left.
-func (n *Node) Run(ctx context.Context) error {
+// Run serves until ctx ends, and then returns nil; or until the machine stops or
+// a part of the node panics, ErrStopped; or until it cannot begin. When it
+// returns no goroutine is left, but after a panic.
+func (n *Node) Run(ctx context.Context) (err error) {
+	defer func() {
+		if recover() != nil {
+			n.fault(partStart)
+			err = errFault(partStart)
+		}
+	}()
 	defer n.cfg.Front.Close()
 	if n.cfg.Mesh != nil {
 		defer n.cfg.Mesh.Close()
@@ -177,14 +190,23 @@ func (n *Node) Run(ctx context.Context) error {
 	defer cancel()
 	l.done = ctx.Done()
 	var all sync.WaitGroup
-	defer all.Wait()
-	defer cancel()
-	failed := make(chan error, 2)
-	all.Go(func() { failed <- l.mesh.Run(ctx) })
-	all.Go(func() { failed <- l.front.run(ctx) })
+	failed, ended := make(chan error, 2), make(chan error, 1)
 	n.cfg.Log(fmt.Sprintf("node: server %d of %d serves cluster %x under manifest %d", n.cfg.Self, n.g.Servers(),
 		n.cluster(), n.cfg.Manifest.Manifest.Sequence))
-	return l.run(ctx, failed)
+	start := func(part string, f func()) { all.Go(func() { n.guarded(part, f) }) }
+	start(partMesh, func() { failed <- l.mesh.Run(ctx) })
+	start(partFront, func() { failed <- l.front.run(ctx) })
+	start(partMachine, func() { ended <- l.run(ctx, failed) })
+	select {
+	case err := <-ended:
+		cancel()
+		all.Wait()
+		return err
+	case part := <-n.faults:
+		cancel()
+		n.end(&all)
+		return errFault(part)
+	}
 }
 
 func (n *Node) cluster() [32]byte { return n.cfg.Manifest.Manifest.ClusterID() }

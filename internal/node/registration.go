@@ -108,6 +108,7 @@ func (f *front) register(ctx context.Context, conn *atls.Conn, r epoch.Registrat
 	gone := make(chan struct{})
 	watched := make(chan struct{})
 	go func() { // nothing more may come; this notices when the client leaves
+		defer f.n.guard(partConnection)
 		defer close(watched)
 		conn.Read(make([]byte, 1))
 		close(gone)
