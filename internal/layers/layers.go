@@ -18,7 +18,7 @@ var table = []layer{
 	}},
 	{"L2 keys, wire, attested links, manifest", trusted, []string{
 		"attest", "attest/simulated", "attest/bundle", "attest/intel", "attest/sgx", "attest/tdx", "attest/snp",
-		"attest/verifiers", "attest/inspect", "attest/probe", "internal/manifest", "internal/keys", "internal/wire", "internal/atls", "internal/mesh",
+		"attest/verifiers", "attest/inspect", "attest/probe", "internal/manifest", "internal/keys", "internal/era", "internal/wire", "internal/atls", "internal/mesh",
 	}},
 	{"L2 evidence of Linux guests", issuers, []string{
 		"attest/tsm", "attest/platform",
