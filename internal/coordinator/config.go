@@ -84,8 +84,9 @@ const (
 	AttemptStarted
 	// EpochCommitted: all servers have committed the epoch. Epoch, Attempt.
 	EpochCommitted
-	// EpochDone: all servers have reported on it, or the next epoch was
-	// committed, a server was lost, or AttemptTimeout passed. Epoch, Reports.
+	// EpochDone: all servers have reported on it, or a server was lost, or
+	// AttemptTimeout passed. Epochs are done in order, each once; the next may
+	// have been started and committed before. Epoch, Reports.
 	EpochDone
 	// Stopped: a server has stopped for good. Server, Reason.
 	Stopped

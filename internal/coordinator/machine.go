@@ -319,8 +319,8 @@ func (m *Machine) Next() (time.Duration, bool) {
 			next, ok = t, true
 		}
 	}
-	if m.report.epoch != 0 {
-		earliest(m.report.until)
+	if len(m.report.open) > 0 {
+		earliest(m.report.open[0].until)
 	}
 	if m.apart != never {
 		earliest(m.apart + m.cfg.AttemptTimeout)

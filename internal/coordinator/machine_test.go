@@ -263,6 +263,45 @@ func TestResume(t *testing.T) {
 	s.want("1s propose 8.4 limit 8 in 0 out 0")
 }
 
+// Servers report when the last cells have left, and epochs do not wait for that:
+// no report is lost, and epochs are done in order.
+func TestReportsComeLate(t *testing.T) {
+	s := newScript(t, Config{Geometry: testGeometry(t, 2, 100, 2), Period: second})
+	s.up()
+	s.all(status(0, 0))
+	s.tick(0)
+	s.m.Connections(0, both(true, 5))
+	st := func(committed, reported uint64) wire.Status {
+		x := status(committed, 0)
+		x.Newest.Epoch = reported
+		return x
+	}
+	s.all(st(1, 0))
+	s.tick(second)
+	s.all(st(2, 0))
+	s.tick(2 * second)
+	s.out = nil
+	a, b := st(2, 1), st(2, 2)
+	s.m.Status(0, &a) // of 1, then of 2; the other one has told neither
+	s.m.Status(0, &b)
+	s.tick(2100 * time.Millisecond)
+	s.want()
+	s.m.Status(1, &a)
+	s.tick(2200 * time.Millisecond)
+	s.want("2.2s done 1 reports 2")
+	if next, ok := s.m.Next(); !ok || next > 32*second {
+		t.Errorf("Next is %v, %v", next, ok)
+	}
+	s.all(st(3, 2))
+	s.tick(2300 * time.Millisecond)
+	s.want("2.3s committed 3", "2.3s done 2 reports 2")
+	s.m.ServerDown(1)
+	s.tick(2400 * time.Millisecond)
+	s.want("2.4s done 3 reports 0")
+	s.tick(100 * second)
+	s.want()
+}
+
 func TestConfig(t *testing.T) {
 	for _, cfg := range []Config{{}, {Geometry: testGeometry(t, 1, 10, 1), Period: -1}} {
 		if _, err := New(cfg); err == nil {

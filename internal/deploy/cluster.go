@@ -42,7 +42,7 @@ func (c *Cluster) Kill(server int) error {
 func (c *Cluster) GatewayCPU() time.Duration {
 	var sum time.Duration
 	for _, p := range c.gateways {
-		sum += cpuTime(p.cmd.Process.Pid)
+		sum += p.CPU()
 	}
 	return sum
 }

@@ -131,6 +131,17 @@ func (g *group) start(j job) (*Process, error) {
 // PID is the process's number.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
+// CPU is the CPU time that the process has taken so far; 0 where the system does
+// not say.
+func (p *Process) CPU() time.Duration {
+	select {
+	case <-p.done:
+		return p.ended.CPU
+	default:
+		return cpuTime(p.PID())
+	}
+}
+
 // Done is closed when the process has ended and all that it wrote was taken.
 func (p *Process) Done() <-chan struct{} { return p.done }
 

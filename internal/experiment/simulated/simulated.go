@@ -52,11 +52,28 @@ func (r Runner) Run(ctx context.Context, job experiment.Job) (experiment.Result,
 		return experiment.Result{}, fmt.Errorf("%w: %d unexpected messages, %d submissions too late, %d void epochs, as the reference: %v",
 			experiment.ErrRun, x.Unexpected, x.Missed, x.Void, x.ReferenceMatch)
 	}
+	if x.Reported != x.Epochs {
+		return experiment.Result{}, fmt.Errorf("%w: all servers have reported %d epochs of %d", experiment.ErrRun, x.Reported, x.Epochs)
+	}
 	config, err := json.Marshal(x) // with what was asked for
 	if err != nil {
 		return experiment.Result{}, err
 	}
-	return experiment.Result{Row: r.row(job, x), Seed: r.Seed, Config: config}, nil
+	return experiment.Result{Row: r.row(job, x), Raw: raw(x), Seed: r.Seed, Config: config}, nil
+}
+
+// raw is what each server did in each epoch, counted from 1. The gateways' CPU
+// time is not in it.
+func raw(x *simulate.Result) []experiment.Raw {
+	var all []experiment.Raw
+	for _, s := range x.Reports {
+		all = append(all, experiment.Raw{
+			Epoch: int(s.Epoch-x.FirstEpoch) + 1, Server: s.Server,
+			EpochSeconds: float64(s.DeliveredNanos) / 1e9, AheadSeconds: float64(s.AheadNanos) / 1e9, Bytes: int64(s.BytesToPeers),
+			CoreSeconds: float64(s.CPUNanosTotal) / 1e9, RoutingCoreSeconds: float64(s.CPUNanosRouting) / 1e9,
+		})
+	}
+	return all
 }
 
 func (r Runner) row(job experiment.Job, x *simulate.Result) experiment.Row {

@@ -9,6 +9,7 @@ import (
 	"github.com/teems-go/teems/internal/experiment"
 	"github.com/teems-go/teems/internal/load"
 	"github.com/teems-go/teems/internal/load/simulate"
+	"github.com/teems-go/teems/internal/wire"
 )
 
 // fake gives the account of a perfect run, altered.
@@ -21,7 +22,8 @@ func fake(alter func(*simulate.Result), err error) func(context.Context, simulat
 		x := &simulate.Result{
 			Account: load.Account{Epochs: o.Epochs, Sent: o.Clients, Delivered: o.Clients - 1, OverLimit: 1, ReferenceMatch: true},
 			Clients: o.Clients, Servers: o.Servers, Threads: o.Threads, CellBytes: o.CellBytes, Channel: o.Channel, Mode: mode,
-			EpochMean: 0.5, BytesMax: 7, CoreSeconds: 3, RoutingCoreSeconds: 2, RSSMax: 1 << 30,
+			EpochMean: 0.5, BytesMax: 7, CoreSeconds: 3, RoutingCoreSeconds: 2, RSSMax: 1 << 30, Reported: o.Epochs, FirstEpoch: 5,
+			Reports: []simulate.Report{{Server: 3, EpochReport: wire.EpochReport{Epoch: 6, CPUNanosTotal: 2e9, BytesToPeers: 8}}},
 		}
 		alter(x)
 		return x, err
@@ -41,6 +43,10 @@ func TestRow(t *testing.T) {
 	if !strings.Contains(string(x.Config), `"seed"`) {
 		t.Errorf("%s", x.Config)
 	}
+	want := experiment.Raw{Epoch: 2, Server: 3, Bytes: 8, CoreSeconds: 2}
+	if len(x.Raw) != 1 || x.Raw[0] != want {
+		t.Errorf("%+v", x.Raw)
+	}
 	r.MostSockets = 0
 	if x, err := r.Run(context.Background(), experiment.Job{Experiment: e, Mode: experiment.Sockets}); err != nil || x.Row.Mode != experiment.Sockets {
 		t.Errorf("%+v, %v", x.Row, err)
@@ -54,6 +60,7 @@ func TestNoRowOfABadRun(t *testing.T) {
 		"reference": func(x *simulate.Result) { x.ReferenceMatch = false },
 		"late":      func(x *simulate.Result) { x.Missed = 1 },
 		"void":      func(x *simulate.Result) { x.Void = 1 },
+		"reports":   func(x *simulate.Result) { x.Reported-- },
 	} {
 		r := Runner{Epochs: 1, run: fake(alter, nil)}
 		if _, err := r.Run(context.Background(), experiment.Job{}); !errors.Is(err, experiment.ErrRun) {

@@ -2,10 +2,13 @@ package simulate
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/teems-go/teems/internal/deploy"
 	"github.com/teems-go/teems/internal/load"
+	"github.com/teems-go/teems/internal/wire"
 )
 
 // maxProblems is how many problems a result tells in words.
@@ -40,11 +43,23 @@ type Result struct {
 
 	CoreSeconds        float64 `json:"core_seconds_mean"`         // all servers and gateways, an epoch
 	RoutingCoreSeconds float64 `json:"routing_core_seconds_mean"` // of the servers, within the epoch's interval
+	GatewayCoreSeconds float64 `json:"gateway_core_seconds_mean"` // the gateways' part of all
+	ClientCoreSeconds  float64 `json:"client_core_seconds_mean"`  // the simulated clients', which is not a part of it
+	Reported           int     `json:"reported"`                  // epochs of which every server has told the above
 	RSSMax             uint64  `json:"rss_max"`                   // bytes, of one server
 	Seconds            float64 `json:"seconds"`                   // the whole run
 
 	Problems []string `json:"problems,omitempty"`
 	Error    string   `json:"error,omitempty"`
+
+	Reports []Report `json:"-"` // what that is from, by epoch and server
+}
+
+// Report is what one server says of one epoch that counts. CPU times and bytes of
+// successive epochs add up to all that the server took and sent.
+type Report struct {
+	Server int
+	wire.EpochReport
 }
 
 func newResult(o *Options, c *deploy.Cluster, first uint64) *Result {
@@ -108,21 +123,20 @@ func (r *run) judge() error {
 	return nil
 }
 
-// measure turns the servers' reports into the result's figures.
+// measure turns the servers' reports into the result's figures. An epoch that
+// is void, or that a server did not report, is left out.
 func (r *run) measure() {
 	var epoch, ahead, sent []float64
-	x, epochs := r.result, 0
+	x := r.result
 	var cpu, routing float64
-	for _, reports := range r.reports {
-		complete := true
-		for _, s := range reports {
-			complete = complete && s.Epoch != 0 && !s.Void
-		}
-		if !complete {
+	for _, e := range slices.Sorted(maps.Keys(r.reports)) {
+		reports := r.reports[e]
+		if slices.ContainsFunc(reports, func(s wire.EpochReport) bool { return s.Epoch == 0 || s.Void }) {
 			continue
 		}
-		epochs++
-		for _, s := range reports {
+		x.Reported++
+		for i, s := range reports {
+			x.Reports = append(x.Reports, Report{i, s})
 			epoch = append(epoch, float64(s.DeliveredNanos)/1e9)
 			ahead = append(ahead, float64(s.AheadNanos)/1e9)
 			sent = append(sent, float64(s.BytesToPeers))
@@ -131,16 +145,16 @@ func (r *run) measure() {
 			x.RSSMax = max(x.RSSMax, s.RSSBytes)
 		}
 	}
-	if epochs == 0 {
+	if x.Reported == 0 {
 		return
 	}
 	x.EpochMean, x.EpochStddev, x.EpochMax = spread(epoch)
 	x.AheadMean, x.AheadStddev, x.AheadMax = spread(ahead)
 	x.BytesMean, x.BytesStddev, x.BytesMax = spread(sent)
-	if r.gatewayTotal > r.gatewayCPU {
-		cpu += (r.gatewayTotal - r.gatewayCPU).Seconds()
-	}
-	x.CoreSeconds, x.RoutingCoreSeconds = cpu/float64(epochs), routing/float64(epochs)
+	x.GatewayCoreSeconds = r.gateways.seconds() / float64(len(r.reports))
+	x.ClientCoreSeconds = r.simulator.seconds() / float64(len(r.reports))
+	x.CoreSeconds = cpu/float64(x.Reported) + x.GatewayCoreSeconds
+	x.RoutingCoreSeconds = routing / float64(x.Reported)
 }
 
 // spread is the mean, the standard deviation and the maximum.

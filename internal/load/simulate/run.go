@@ -36,12 +36,13 @@ type run struct {
 	coordinator chan coordinator.Event
 	loader      chan load.Event
 	reports     map[uint64][]wire.EpochReport
-	gatewayCPU  time.Duration // when counting began
+	gateways    window // CPU time of all gateways
+	simulator   window // and of the simulated clients
+	clients     *deploy.Process
 
-	gatewayTotal time.Duration // when it ended
-	killed       bool
-	done         *load.Event // the simulator's last word
-	reported     bool        // the last epoch's reports are there
+	killed   bool
+	done     *load.Event // the simulator's last word
+	reported bool        // the last epoch's reports are there
 }
 
 func newRun(o *Options, c *deploy.Cluster) *run {
@@ -72,8 +73,8 @@ func (r *run) run(ctx context.Context) error {
 			StartWhen: func(ingestion, storage int) bool { return ingestion == n && storage == n },
 		}, presence, func(e coordinator.Event) { r.coordinator <- e })
 	}()
+	r.clients = p
 	err = r.watch(ctx, p)
-	r.gatewayTotal = r.c.GatewayCPU()
 	cancel()
 	for {
 		select {
@@ -233,9 +234,6 @@ func (r *run) load(e load.Event) {
 func (r *run) coordinate(e coordinator.Event) error {
 	switch e.Kind {
 	case coordinator.EpochStarted:
-		if e.Epoch == r.first {
-			r.gatewayCPU = r.c.GatewayCPU()
-		}
 		if r.o.Kill >= 0 && !r.killed && e.Epoch == r.first+uint64(r.o.KillAt)-1 {
 			r.killed = true
 			r.o.Say(fmt.Sprintf("killing server %d in epoch %d", r.o.Kill, r.o.KillAt))
@@ -246,6 +244,7 @@ func (r *run) coordinate(e coordinator.Event) error {
 			r.o.Say(fmt.Sprintf("epoch %d is tried again (attempt %d): %s", e.Epoch, e.Attempt, e.Reason))
 		}
 	case coordinator.EpochDone:
+		r.counted(e.Epoch)
 		if e.Epoch >= r.first {
 			r.reports[e.Epoch] = e.Reports
 		}
@@ -256,4 +255,19 @@ func (r *run) coordinate(e coordinator.Event) error {
 		r.o.Say(e.Reason)
 	}
 	return nil
+}
+
+// window is the CPU time of processes between two epochs' ends.
+type window struct{ from, to time.Duration }
+
+func (w window) seconds() float64 { return max(w.to-w.from, 0).Seconds() }
+
+// counted takes the CPU times of the other processes where the servers' are cut
+// as well: when an epoch's last cell has been handed to the network.
+func (r *run) counted(epoch uint64) {
+	for w, cpu := range map[*window]time.Duration{&r.gateways: r.c.GatewayCPU(), &r.simulator: r.clients.CPU()} {
+		if w.to = cpu; epoch < r.first {
+			w.from = cpu
+		}
+	}
 }

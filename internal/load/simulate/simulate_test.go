@@ -104,7 +104,7 @@ func TestMeasure(t *testing.T) {
 			{Epoch: 5, DeliveredNanos: 3e9, BytesToPeers: 30, CPUNanosTotal: 3e9, CPUNanosRouting: 1e9, RSSBytes: 9},
 		}
 		r.reports[6] = []wire.EpochReport{{Epoch: 6, DeliveredNanos: 9e9}, {}} // one report is missing
-		r.gatewayCPU, r.gatewayTotal = 1e9, 2e9
+		r.gateways, r.simulator = window{1e9, 3e9}, window{1e9, 7e9}           // of both epochs
 	})
 	r.result.Clients, r.result.Servers, r.result.Threads, r.result.CellBytes = 10, 2, 1, 256
 	x, err := r.finish(nil)
@@ -112,7 +112,8 @@ func TestMeasure(t *testing.T) {
 		t.Fatal(err)
 	}
 	if x.EpochMean != 2 || math.Abs(x.EpochStddev-1) > 1e-9 || x.EpochMax != 3 || x.BytesMean != 20 ||
-		x.CoreSeconds != 5 || x.RoutingCoreSeconds != 1.5 || x.RSSMax != 9 {
+		x.CoreSeconds != 5 || x.RoutingCoreSeconds != 1.5 || x.RSSMax != 9 ||
+		x.GatewayCoreSeconds != 1 || x.ClientCoreSeconds != 3 || x.Reported != 1 || len(x.Reports) != 2 || x.Reports[1].Server != 1 {
 		t.Errorf("%+v", x)
 	}
 	const want = "10,2,1,256,3,2.000,1.000,3.000,0.000,0.000,0.000,20.000,10.000,30.000"
