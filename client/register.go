@@ -73,22 +73,10 @@ const (
 )
 
 func register(ctx context.Context, cfg RegisterConfig, old *Identity) (*Identity, error) {
-	switch {
-	case cfg.Manifest == nil || len(cfg.Gateways) == 0 || len(cfg.Verifiers) == 0:
-		return nil, fmt.Errorf("%w: it takes a manifest, the address of a gateway, and verifiers", ErrConfig)
-	case cfg.IOTimeout < 0:
-		return nil, fmt.Errorf("%w: times are 0, for the default, or more", ErrConfig)
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
 	}
-	if cfg.Dial == nil {
-		cfg.Dial = dialTCP
-	}
-	if cfg.Clock == nil {
-		cfg.Clock = systemClock{}
-	}
-	if cfg.Random == nil {
-		cfg.Random = rand.Reader
-	}
-	setTime(&cfg.IOTimeout, 40*time.Second)
 	r := &registration{cfg: cfg, old: old}
 	if old != nil {
 		r.key = old.register
@@ -100,6 +88,26 @@ func register(ctx context.Context, cfg RegisterConfig, old *Identity) (*Identity
 		r.key = ed25519.NewKeyFromSeed(seed[:])
 	}
 	return r.run(ctx)
+}
+
+func (cfg RegisterConfig) withDefaults() (RegisterConfig, error) {
+	switch {
+	case cfg.Manifest == nil || len(cfg.Gateways) == 0 || len(cfg.Verifiers) == 0:
+		return cfg, fmt.Errorf("%w: it takes a manifest, the address of a gateway, and verifiers", ErrConfig)
+	case cfg.IOTimeout < 0:
+		return cfg, fmt.Errorf("%w: times are 0, for the default, or more", ErrConfig)
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = dialTCP
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = systemClock{}
+	}
+	if cfg.Random == nil {
+		cfg.Random = rand.Reader
+	}
+	setTime(&cfg.IOTimeout, 40*time.Second)
+	return cfg, nil
 }
 
 type registration struct {
@@ -134,29 +142,15 @@ func (r *registration) once(ctx context.Context, gateway string) (*Identity, err
 	defer cancel()
 	late := r.cfg.Clock.AfterFunc(r.cfg.IOTimeout, cancel)
 	defer late()
-	unavailable := func(err error) error { return fmt.Errorf("%w: gateway %s: %w", ErrUnavailable, gateway, err) }
-	conn, err := r.cfg.Dial(limited, gateway)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	preamble := wire.Preamble{Service: wire.ServiceRegistration}.Append(nil)
+	shard := anyShard
 	if r.old != nil {
-		// Only the client's storage server can renew its keys. The last byte of
-		// the preamble asks the gateway for it.
-		preamble[wire.PreambleBytes-1] = byte(1 + r.cfg.Manifest.g.StorageOf(r.old.id))
+		shard = r.cfg.Manifest.g.StorageOf(r.old.id) // it alone can renew the keys
 	}
-	if _, err := conn.Write(preamble); err != nil {
-		return nil, unavailable(err)
-	}
-	secure, err := r.attest(limited, conn)
+	secure, closeIt, err := r.cfg.contact(ctx, limited, gateway, shard)
 	if err != nil {
-		if unreachable(err) {
-			return nil, unavailable(err)
-		}
-		return nil, fmt.Errorf("%w: %w", ErrUnattested, err)
+		return nil, err
 	}
+	defer closeIt()
 	defer secure.Close()
 	request, err := r.request(secure)
 	if err != nil {
@@ -164,7 +158,7 @@ func (r *registration) once(ctx context.Context, gateway string) (*Identity, err
 	}
 	late()
 	if _, err := secure.Write(request); err != nil {
-		return nil, unavailable(err)
+		return nil, unavailable(gateway, err)
 	}
 	var answer [answerBytes]byte
 	if _, err := io.ReadFull(secure, answer[:]); err != nil {
@@ -173,11 +167,43 @@ func (r *registration) once(ctx context.Context, gateway string) (*Identity, err
 	return r.take(answer[:], secure.Peer().Server)
 }
 
-func (r *registration) attest(ctx context.Context, conn net.Conn) (*atls.Conn, error) {
-	return atls.Client(ctx, conn, &atls.Config{
-		Manifest: r.cfg.Manifest.signed, Verifiers: r.cfg.Verifiers, Now: r.cfg.Clock.Now, Rand: r.cfg.Random,
+func unavailable(gateway string, err error) error {
+	return fmt.Errorf("%w: gateway %s: %w", ErrUnavailable, gateway, err)
+}
+
+// anyShard lets the gateway choose a storage server.
+const anyShard = -1
+
+// contact connects to a storage server, through a gateway, and attests it,
+// until limited ends; the connection lives until ctx does, or closeIt is called.
+func (cfg *RegisterConfig) contact(ctx, limited context.Context, gateway string, shard int) (_ *atls.Conn, closeIt func(), err error) {
+	conn, err := cfg.Dial(limited, gateway)
+	if err != nil {
+		return nil, nil, unavailable(gateway, err)
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	end := func() { stop(); conn.Close() }
+	defer func() {
+		if err != nil {
+			end()
+		}
+	}()
+	preamble := wire.Preamble{Service: wire.ServiceRegistration}.Append(nil)
+	preamble[wire.PreambleBytes-1] = byte(1 + shard) // asks the gateway for it; 0: any
+	if _, err := conn.Write(preamble); err != nil {
+		return nil, nil, unavailable(gateway, err)
+	}
+	secure, err := atls.Client(limited, conn, &atls.Config{
+		Manifest: cfg.Manifest.signed, Verifiers: cfg.Verifiers, Now: cfg.Clock.Now, Rand: cfg.Random,
 		RequirePeer: atls.Member,
 	})
+	switch {
+	case err == nil:
+		return secure, end, nil
+	case unreachable(err):
+		return nil, nil, unavailable(gateway, err)
+	}
+	return nil, nil, fmt.Errorf("%w: %w", ErrUnattested, err)
 }
 
 // unreachable says whether a handshake failed because nobody was there, not
