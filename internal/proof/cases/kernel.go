@@ -45,8 +45,8 @@ func block(name string, f func(data []byte, width int, ranks []uint32, offset in
 		narrow := b.labels(n, 1<<30)
 		return func() {
 			count()
-			run()
 			f(bytesOf(narrow), 4, ranks, 0)
+			run()
 		}
 	}}
 }
@@ -62,8 +62,8 @@ func quad(name string, f func(data []byte, width, lo, count int, c [3]uint64, sh
 		narrow := b.labels(4*q, 1<<30)
 		run := b.perWidth(4*q, func(r oblivious.Rows) { f(r.Data, r.Width, 0, q, [3]uint64(c), shift) })
 		return func() {
-			run()
 			f(bytesOf(narrow), 4, 0, q, [3]uint64(c), shift)
+			run()
 		}
 	}}
 }
@@ -80,14 +80,14 @@ func columns(name string, f func(data []byte, width int, ranks []uint32, offset 
 		narrow := b.labels(n, 1<<30)
 		return func() {
 			count()
-			run()
 			f(bytesOf(narrow), 4, ranks, 0, 4, 0, 16)
+			run()
 		}
 	}}
 }
 
 // counters are numbers of counters that fill one vector register after another.
-var counters = []int{1, 5, 12, 20, 28, 36, 45, 70, 90, 108, 125, 140}
+var counters = []int{1, 5, 12, 20, 28, 36, 45, 60, 70, 90, 108, 125, 140}
 
 // Kernel is all of package kernel.
 var Kernel = []Case{
@@ -105,8 +105,8 @@ var Kernel = []Case{
 		narrow := b.labels(2*half, 1<<30)
 		run := b.perWidth(2*half, func(r oblivious.Rows) { kernel.SwapRamp(r.Data, r.Width, 0, half, half, c[0], 3) })
 		return func() {
-			run()
 			kernel.SwapRamp(bytesOf(narrow), 4, 0, half, half, c[0], 3)
+			run()
 		}
 	}},
 	quad("kernel.CompactQuad", kernel.CompactQuad),

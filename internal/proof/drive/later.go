@@ -2,5 +2,4 @@
 
 package main
 
-func step(o options) bool  { return false }
 func times(o options) bool { return false }

@@ -44,6 +44,10 @@ type options struct {
 	sites   string
 }
 
+// The main goroutine stays on the process's first thread, which the stepper
+// follows.
+func init() { runtime.LockOSThread() }
+
 func main() {
 	var o options
 	flags := flag.NewFlagSet("drive", flag.ExitOnError)
@@ -63,7 +67,6 @@ func main() {
 		os.Exit(2)
 	}
 	runtime.GOMAXPROCS(1)
-	runtime.LockOSThread()
 	debug.SetGCPercent(-1)
 	if o.bodies != "" && !choose(o.bodies) {
 		fmt.Fprintln(os.Stderr, "drive: no such kernels here:", o.bodies)
