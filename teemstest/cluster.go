@@ -137,7 +137,7 @@ func (c *Cluster) genesis(t testing.TB, s *settings) (first [32]byte, secret *no
 	must(t, c.signed.VerifySuccessor(one))
 	c.manifest, err = client.FromSigned(c.signed)
 	must(t, err)
-	return one.Hash(), &node.Secret{Master: master, Cluster: key}
+	return one.Hash(), &node.Secret{Era: 1, Master: master, Cluster: key}
 }
 
 func (c *Cluster) nodeConfig(i int, first [32]byte, secret *node.Secret) node.Config {

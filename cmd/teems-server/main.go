@@ -126,7 +126,7 @@ func genesis(f *deployment.Folder, platform *simulated.Issuer, say func(string))
 }
 
 func member(ctx context.Context, f *deployment.Folder, platform *simulated.Issuer, say func(string)) error {
-	secret, err := f.Unseal(platform)
+	secret, err := f.Unseal(platform, rand.Reader)
 	if errors.Is(err, deployment.ErrNoSecret) {
 		say(err.Error())
 	} else if err != nil {
@@ -148,7 +148,7 @@ func member(ctx context.Context, f *deployment.Folder, platform *simulated.Issue
 	var dialer net.Dialer
 	n, err := node.New(node.Config{
 		Manifest: f.Manifest, Genesis: f.Named, Self: f.Self, Secret: secret,
-		Joined:    func(s *node.Secret) error { return f.Seal(platform, rand.Reader, s) },
+		Keep:      func(held, next *node.Secret) error { return f.Seal(platform, rand.Reader, held, next) },
 		Issuer:    platform,
 		Verifiers: simulated.Verifiers(),
 		Mesh:      mesh,

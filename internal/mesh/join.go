@@ -23,7 +23,12 @@ const (
 // release gives the cluster's secret to a server that joins. Its evidence has
 // satisfied the manifest, or it would not have come so far.
 func (m *Mesh) release(ctx context.Context, conn net.Conn, raw *rawConn, who Peer) error {
-	if len(m.cfg.Secret) == 0 || len(m.cfg.Secret) > secretLimit {
+	var secret []byte
+	if m.cfg.Secret != nil {
+		secret = m.cfg.Secret()
+	}
+	defer clear(secret)
+	if len(secret) == 0 || len(secret) > secretLimit {
 		return fmt.Errorf("server %d wants to join, and there is no secret to give", who.Server)
 	}
 	ctx, cancel := m.cfg.timeout(ctx, HandshakeTimeout)
@@ -31,8 +36,8 @@ func (m *Mesh) release(ctx context.Context, conn net.Conn, raw *rawConn, who Pee
 	defer context.AfterFunc(ctx, func() { raw.Close() })()
 	b := append(make([]byte, 0, secretHead+secretLimit), secretMagic...)
 	b = binary.LittleEndian.AppendUint16(b, secretFormat)
-	b = binary.LittleEndian.AppendUint16(b, uint16(len(m.cfg.Secret)))
-	b = append(b, m.cfg.Secret...)
+	b = binary.LittleEndian.AppendUint16(b, uint16(len(secret)))
+	b = append(b, secret...)
 	_, err := conn.Write(b)
 	clear(b)
 	if err != nil {

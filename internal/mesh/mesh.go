@@ -78,7 +78,7 @@ type Config struct {
 	Listener net.Listener // closed by Run
 	Dial     func(ctx context.Context, server int) (net.Conn, error)
 	Handler  Handler
-	Secret   []byte // given to servers that join; empty gives none
+	Secret   func() []byte // given to servers that join; nil gives none
 	Log      func(string)
 	// AfterFunc is the clock: it calls f after d unless stopped. Nil is time.AfterFunc.
 	AfterFunc func(d time.Duration, f func()) (stop func() bool)

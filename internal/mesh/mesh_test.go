@@ -197,7 +197,7 @@ func (d *deployment) config(t testing.TB, self int, boot byte, e *events) Config
 		Attester: Attested(d.identity(self, boot)),
 		Listener: d.listener(self),
 		Dial:     func(ctx context.Context, s int) (net.Conn, error) { return d.listener(s).dial(ctx) },
-		Handler:  e, Secret: []byte("the secret of the cluster"), Log: e.Log,
+		Handler:  e, Secret: func() []byte { return []byte("the secret of the cluster") }, Log: e.Log,
 	}
 }
 

@@ -143,7 +143,7 @@ func deploy(t testing.TB, o manifest.Options) *deployment {
 	must(t, err)
 	second.Manifest.ClusterKey = manifest.Hex(key.Public().(ed25519.PublicKey))
 	must(t, second.Sign(operator))
-	return &deployment{first, second, &Secret{master, key}}
+	return &deployment{first, second, &Secret{1, master, key}}
 }
 
 // log collects log lines.

@@ -46,8 +46,9 @@ var (
 
 // Secret is what makes a server a member of its cluster.
 type Secret struct {
+	Era     uint32 // of Master, from 1 on
 	Master  keys.Master
-	Cluster ed25519.PrivateKey
+	Cluster ed25519.PrivateKey // the same in all eras
 }
 
 // Config is what a node is made of. Fields that may be zero say so.
@@ -55,10 +56,11 @@ type Config struct {
 	Manifest *manifest.Signed // in force; verified by the caller; names the cluster key
 	Genesis  [32]byte         // hash of the first manifest that names the cluster's key
 	Self     int              // this server's index in the manifest
-	Secret   *Secret          // nil: get it from the other servers
-	// Joined is called with a secret that came from another server, before it
-	// is used, so that the caller can seal it. May be nil.
-	Joined func(*Secret) error
+	Secret   *Secret          // of the manifest's era or before; nil: get it from the other servers
+	// Keep is called with a secret before it is used, for the caller to seal it
+	// in place of what it was given before. While an era turns there is a next
+	// one, to be sealed beside it. May be nil.
+	Keep func(held, next *Secret) error
 
 	Issuer    attest.Issuer
 	Verifiers attest.Verifiers
@@ -122,8 +124,10 @@ func New(cfg Config) (*Node, error) {
 	if len(m.Servers) > 1 && (cfg.Mesh == nil || cfg.Dial == nil) {
 		return bad("with %d servers it takes a mesh listener and a dialler", len(m.Servers))
 	}
-	if cfg.Secret != nil && !cfg.Secret.fits(m) {
-		return bad("the secret's cluster key is not the one that manifest %d names", m.Sequence)
+	if cfg.Secret != nil {
+		if err := cfg.Secret.check(m); err != nil {
+			return bad("%w", err)
+		}
 	}
 	g, err := m.Geometry()
 	if err != nil {
@@ -153,11 +157,6 @@ func New(cfg Config) (*Node, error) {
 	return n, nil
 }
 
-// fits says whether the secret is of the manifest's cluster.
-func (s *Secret) fits(m *manifest.Manifest) bool {
-	return len(s.Cluster) == ed25519.PrivateKeySize && m.PublicKey().Equal(s.Cluster.Public())
-}
-
 // Run serves until ctx ends, and then returns nil; or until the machine stops or
 // a part of the node panics, ErrStopped; or until it cannot begin. When it
 // returns no goroutine is left, but after a panic.
@@ -182,21 +181,17 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		}
 		return err
 	}
-	l, err := n.newLoop(secret)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	t, err := n.newTurn(secret, ctx.Done())
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	l.done = ctx.Done()
 	var all sync.WaitGroup
 	failed, ended := make(chan error, 2), make(chan error, 1)
-	n.cfg.Log(fmt.Sprintf("node: server %d of %d serves cluster %x under manifest %d", n.cfg.Self, n.g.Servers(),
-		n.cluster(), n.cfg.Manifest.Manifest.Sequence))
 	start := func(part string, f func()) { all.Go(func() { n.guarded(part, f) }) }
-	start(partMesh, func() { failed <- l.mesh.Run(ctx) })
-	start(partFront, func() { failed <- l.front.run(ctx) })
-	start(partMachine, func() { ended <- l.run(ctx, failed) })
+	start(partMesh, func() { failed <- t.mesh.Run(ctx) })
+	start(partMachine, func() { ended <- n.serve(ctx, t, failed, start) })
 	select {
 	case err := <-ended:
 		cancel()
@@ -209,10 +204,31 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	}
 }
 
+// serve waits for the era, and then runs the machine until ctx ends.
+func (n *Node) serve(ctx context.Context, t *turn, failed chan error, start func(part string, f func())) error {
+	if err := t.wait(ctx, failed); err != nil || ctx.Err() != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	secret := t.secret()
+	l, err := n.newLoop(secret, t.mesh)
+	if err != nil {
+		return err
+	}
+	l.done = ctx.Done()
+	n.cfg.Log(fmt.Sprintf("node: server %d of %d serves cluster %x under manifest %d, era %d", n.cfg.Self, n.g.Servers(),
+		n.cluster(), n.cfg.Manifest.Manifest.Sequence, secret.Era))
+	start(partMesh, func() { t.open(l) })
+	start(partFront, func() { failed <- l.front.run(ctx) })
+	return l.run(ctx, failed)
+}
+
 func (n *Node) cluster() [32]byte { return n.cfg.Manifest.Manifest.ClusterID() }
 
 // newLoop makes the machine and everything around it.
-func (n *Node) newLoop(secret *Secret) (*loop, error) {
+func (n *Node) newLoop(secret *Secret, links *mesh.Mesh) (*loop, error) {
 	m := &n.cfg.Manifest.Manifest
 	var seed [32]byte
 	simulated := 0
@@ -221,10 +237,10 @@ func (n *Node) newLoop(secret *Secret) (*loop, error) {
 		copy(seed[:], s.Seed)
 	}
 	threads := m.Servers[n.cfg.Self].Threads
-	schedule := keys.New(secret.Master, n.cluster(), era)
+	schedule := keys.New(secret.Master, n.cluster(), secret.Era)
 	mach, err := n.machine(epoch.Config{
 		Geometry: n.g, Self: n.cfg.Self, Cluster: n.cluster(),
-		Manifest: n.cfg.Manifest.Hash(), Genesis: n.cfg.Genesis, Era: era,
+		Manifest: n.cfg.Manifest.Hash(), Genesis: n.cfg.Genesis, Era: secret.Era,
 		Simulated: simulated, Boot: n.boot, Workers: threads,
 		Keys: keys.NewServer(schedule, seed, threads), Memory: arena.New(),
 		Store: n.cfg.Store, Random: n.cfg.Rand,
@@ -234,20 +250,14 @@ func (n *Node) newLoop(secret *Secret) (*loop, error) {
 		return nil, err
 	}
 	l := &loop{
-		n: n, machine: mach,
+		n: n, machine: mach, mesh: links,
 		peers: make(chan event, peerQueue), clients: make(chan event, clientQueue), control: make(chan event, controlQueue),
 		gateways: map[uint32]*downlink{}, coordinators: map[*downlink]bool{}, tickets: map[uint64]chan<- epoch.Registered{},
-	}
-	if l.mesh, err = mesh.New(n.meshConfig(secret, l)); err != nil {
-		return nil, err
 	}
 	l.front = &front{n: n, l: l, attest: n.attestation(secret), limits: wire.FromGateway(n.g)}
 	l.meter.now, l.meter.attempts = n.cfg.Now, n.g.Params().Attempts
 	return l, nil
 }
-
-// era is the only one there is so far.
-const era = 1
 
 // attestation is how this server proves itself; without a secret it joins.
 func (n *Node) attestation(secret *Secret) atls.Config {

@@ -7,15 +7,17 @@ type Kind uint16
 
 // The kinds.
 const (
-	KindSync      Kind = 1 // all to all, when a link comes up
-	KindHeaders   Kind = 2 // ingestion to routing
-	KindRanks     Kind = 3 // routing to ingestion
-	KindDeal      Kind = 4 // ingestion to routing
-	KindSection   Kind = 5 // routing to storage
-	KindMembers   Kind = 6 // storage to all
-	KindPrepared  Kind = 7 // all to all
-	KindCommitted Kind = 8 // all to all
-	lastKind           = KindCommitted
+	KindSync      Kind = 1  // all to all, when a link comes up
+	KindHeaders   Kind = 2  // ingestion to routing
+	KindRanks     Kind = 3  // routing to ingestion
+	KindDeal      Kind = 4  // ingestion to routing
+	KindSection   Kind = 5  // routing to storage
+	KindMembers   Kind = 6  // storage to all
+	KindPrepared  Kind = 7  // all to all
+	KindCommitted Kind = 8  // all to all
+	KindEra       Kind = 9  // all to all, when a link comes up and while an era turns
+	KindSecret    Kind = 10 // to who holds a secret of an earlier era
+	lastKind           = KindSecret
 )
 
 // PeerHeaderBytes is the length of the header of a frame between servers.
@@ -86,6 +88,9 @@ const (
 	memberRow = 40
 	tagRow    = 16
 	syncBytes = 40
+
+	eraBytes    = 136
+	secretBytes = 36
 )
 
 // Check says whether the length, the rows and the sender of a header fit its
@@ -101,6 +106,10 @@ func (h *PeerHeader) Check(limits *PeerLimits) error {
 	switch h.Kind {
 	case KindSync:
 		return h.checkFixed(syncBytes, 0)
+	case KindEra:
+		return h.checkFixed(eraBytes, 0)
+	case KindSecret:
+		return h.checkFixed(secretBytes, 0)
 	case KindPrepared:
 		return h.checkFixed(tagRow, 1)
 	case KindCommitted:

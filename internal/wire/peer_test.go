@@ -30,7 +30,7 @@ func TestPeerHeader(t *testing.T) {
 			t.Errorf("byte %d: %v", at, err)
 		}
 	}
-	for _, kind := range []byte{0, 9} {
+	for _, kind := range []byte{0, 11} {
 		bad := bytes.Clone(b)
 		bad[4] = kind
 		if err := back.Parse(bad); !errors.Is(err, ErrType) {
@@ -75,7 +75,7 @@ func TestPeerCheck(t *testing.T) {
 		{h{Kind: KindCommitted, Length: 48, Rows: 3}, nil},
 		{h{Kind: KindCommitted, Length: 48}, nil},
 		{h{Kind: KindCommitted, Length: 32, Rows: 2}, ErrLength},
-		{h{Kind: 9}, ErrType},
+		{h{Kind: 11}, ErrType},
 	} {
 		if err := c.h.Check(peerLimits); !errors.Is(err, c.want) {
 			t.Errorf("%+v: %v, want %v", c.h, err, c.want)

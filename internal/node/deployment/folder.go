@@ -4,7 +4,8 @@
 //	manifest.json     the manifest in force, signed
 //	manifest.N.json   every manifest before it, from 1 on
 //	server.json       {"server": index}: which of the manifest's servers this is
-//	secret.sealed     the cluster's secret, sealed by the TEE; absent until there is one
+//	secret.sealed     the cluster's secret, sealed by the TEE, and the newest manifest
+//	                  under which it was in use; absent until there is one
 //	genesis.json      under manifest 1: the cluster's public key and evidence over it
 //
 // The folder belongs to the host and is not trusted. It guarantees that the

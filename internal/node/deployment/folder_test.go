@@ -109,7 +109,7 @@ func TestFromGenesisToMember(t *testing.T) {
 	if d.First != f.first.Hash() || d.Manifest.Hash() != second.Hash() {
 		t.Error("wrong hashes")
 	}
-	secret, err := d.Unseal(tee)
+	secret, err := d.Unseal(tee, rand.Reader)
 	must(t, err)
 	if !bytes.Equal(secret.Cluster.Public().(ed25519.PublicKey), g.ClusterKey) {
 		t.Error("the secret is of another cluster")
@@ -117,7 +117,7 @@ func TestFromGenesisToMember(t *testing.T) {
 	if _, err := d.MakeGenesis(tee, rand.Reader); err == nil {
 		t.Error("a genesis under a manifest that names a cluster")
 	}
-	if _, err := d.Unseal(simulated.NewIssuer([32]byte{9})); !errors.Is(err, ErrNoSecret) {
+	if _, err := d.Unseal(simulated.NewIssuer([32]byte{9}), rand.Reader); !errors.Is(err, ErrNoSecret) {
 		t.Errorf("another program unsealed: %v", err)
 	}
 	if info, err := os.Stat(filepath.Join(f.path, SecretFile)); err != nil || info.Mode().Perm() != 0o600 {
@@ -131,18 +131,18 @@ func TestFromGenesisToMember(t *testing.T) {
 	must(t, err)
 	forged.write(SecretFile, string(b))
 	forged.second(ed25519.PublicKey(g.ClusterKey))
-	if _, err := forged.open().Unseal(tee); !errors.Is(err, ErrNoSecret) {
+	if _, err := forged.open().Unseal(tee, rand.Reader); !errors.Is(err, ErrNoSecret) {
 		t.Errorf("another chain of manifests with the same cluster key: %v", err)
 	}
 
 	other, err := keys.NewClusterKey(rand.Reader)
 	must(t, err)
-	must(t, d.Seal(tee, rand.Reader, &node.Secret{Cluster: other}))
-	if _, err := d.Unseal(tee); !errors.Is(err, ErrNoSecret) {
+	must(t, d.Seal(tee, rand.Reader, &node.Secret{Era: 1, Cluster: other}, nil))
+	if _, err := d.Unseal(tee, rand.Reader); !errors.Is(err, ErrNoSecret) {
 		t.Errorf("the secret of another cluster: %v", err)
 	}
 	must(t, os.Remove(filepath.Join(f.path, SecretFile)))
-	if _, err := d.Unseal(tee); !errors.Is(err, ErrNoSecret) {
+	if _, err := d.Unseal(tee, rand.Reader); !errors.Is(err, ErrNoSecret) {
 		t.Errorf("no secret: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package deployment
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -27,13 +28,33 @@ func (f *Folder) sealLabel() string { return "cluster secret of " + hex.EncodeTo
 // ErrNoSecret says that the folder holds no secret that this TEE can open.
 var ErrNoSecret = errors.New("there is no secret of this cluster here")
 
-// Seal keeps the cluster's secret in the folder, sealed by the TEE.
-func (f *Folder) Seal(platform attest.Sealer, random io.Reader, s *node.Secret) error {
+// ErrOldManifest says that the secret was in use under a newer manifest than the
+// one in the folder.
+var ErrOldManifest = errors.New("the manifest was put back to an older one")
+
+// What is sealed: sequence u64 | next era u32 | next master 32 | secret.
+// Sequence is that of the newest manifest under which the secret was in use; the
+// next era is 0, and its master zero, but while an era turns.
+const keptBytes = 8 + 4 + 32 + node.SecretBytes
+
+// Seal keeps the cluster's secret in the folder, sealed by the TEE, in place of
+// what is there, and says under which manifest it is in use. While an era turns
+// next is kept beside it.
+func (f *Folder) Seal(platform attest.Sealer, random io.Reader, held, next *node.Secret) error {
+	b := binary.LittleEndian.AppendUint64(make([]byte, 0, keptBytes), f.Manifest.Manifest.Sequence)
+	if next == nil {
+		next = new(node.Secret)
+	}
+	b = append(binary.LittleEndian.AppendUint32(b, next.Era), next.Master[:]...)
+	return f.seal(platform, random, append(b, held.Encode()...))
+}
+
+func (f *Folder) seal(platform attest.Sealer, random io.Reader, kept []byte) error {
 	key, err := platform.SealingKey()
 	if err != nil {
 		return fmt.Errorf("the TEE gives no sealing key: %w", err)
 	}
-	blob, err := keys.SealSecret(random, key[:], f.sealLabel(), s.Encode())
+	blob, err := keys.SealSecret(random, key[:], f.sealLabel(), kept)
 	if err != nil {
 		return err
 	}
@@ -42,36 +63,53 @@ func (f *Folder) Seal(platform attest.Sealer, random io.Reader, s *node.Secret) 
 
 // Unseal returns the folder's secret. It is ErrNoSecret, with the reason, if
 // there is none, if another program or machine sealed it, under another
-// manifest 1, or if it is of another cluster than the manifest's.
-func (f *Folder) Unseal(platform attest.Sealer) (*node.Secret, error) {
-	s, err := f.unseal(platform)
+// manifest 1, or if it is of another cluster than the manifest's; and
+// ErrOldManifest if it was in use under a newer manifest. From now on it is in
+// use under this one, and the file says so. A next secret that is beside it
+// stays: another server may have begun to use it, and gives it to this one.
+func (f *Folder) Unseal(platform attest.Sealer, random io.Reader) (*node.Secret, error) {
+	kept, s, err := f.unseal(platform)
 	if err != nil {
 		return nil, err
 	}
-	public := f.Manifest.Manifest.PublicKey()
-	if public != nil && !public.Equal(s.Cluster.Public()) {
+	m := &f.Manifest.Manifest
+	if public := m.PublicKey(); public != nil && !public.Equal(s.Cluster.Public()) {
 		return nil, fmt.Errorf("%w: %s is of another cluster than the manifest's", ErrNoSecret, SecretFile)
 	}
-	return s, nil
+	used := binary.LittleEndian.Uint64(kept)
+	if used > m.Sequence || s.Era > uint32(m.Era) {
+		return nil, fmt.Errorf("%w: %s is manifest %d of era %d, and this server was started under manifest %d with a secret of era %d; put the newest manifest into the folder",
+			ErrOldManifest, ManifestFile, m.Sequence, m.Era, used, s.Era)
+	}
+	if used < m.Sequence {
+		binary.LittleEndian.PutUint64(kept, m.Sequence)
+		err = f.seal(platform, random, kept)
+	}
+	return s, err
 }
 
-func (f *Folder) unseal(platform attest.Sealer) (*node.Secret, error) {
+// unseal returns all that is sealed, and the secret that is in use.
+func (f *Folder) unseal(platform attest.Sealer) ([]byte, *node.Secret, error) {
 	blob, err := f.read(SecretFile, maxSecretBytes)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: there is no %s", ErrNoSecret, SecretFile)
+		return nil, nil, fmt.Errorf("%w: there is no %s", ErrNoSecret, SecretFile)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	key, err := platform.SealingKey()
 	if err != nil {
-		return nil, fmt.Errorf("the TEE gives no sealing key: %w", err)
+		return nil, nil, fmt.Errorf("the TEE gives no sealing key: %w", err)
 	}
-	b, err := keys.OpenSecret(key[:], f.sealLabel(), blob)
+	kept, err := keys.OpenSecret(key[:], f.sealLabel(), blob)
 	if err != nil {
-		return nil, fmt.Errorf("%w: another program, another machine or another manifest 1 sealed %s: %w", ErrNoSecret, SecretFile, err)
+		return nil, nil, fmt.Errorf("%w: another program, another machine or another manifest 1 sealed %s: %w", ErrNoSecret, SecretFile, err)
 	}
-	return node.DecodeSecret(b)
+	if len(kept) != keptBytes {
+		return nil, nil, wrong("%s holds %d bytes, it must be %d: another version of this program sealed it", SecretFile, len(kept), keptBytes)
+	}
+	s, err := node.DecodeSecret(kept[keptBytes-node.SecretBytes:])
+	return kept, s, err
 }
 
 // Genesis is what the first server says of the cluster that it made: the key
@@ -90,7 +128,7 @@ func (f *Folder) MakeGenesis(platform attest.Platform, random io.Reader) (*Genes
 	if m.HasCluster() {
 		return nil, wrong("manifest %d names a cluster key: its cluster exists already", m.Sequence)
 	}
-	s, err := f.unseal(platform)
+	_, s, err := f.unseal(platform)
 	if errors.Is(err, ErrNoSecret) && !errors.Is(err, keys.ErrSealed) {
 		s, err = f.newSecret(platform, random)
 	}
@@ -123,8 +161,8 @@ func (f *Folder) newSecret(platform attest.Platform, random io.Reader) (*node.Se
 	if err != nil {
 		return nil, err
 	}
-	s := &node.Secret{Master: master, Cluster: key}
-	return s, f.Seal(platform, random, s)
+	s := &node.Secret{Era: 1, Master: master, Cluster: key}
+	return s, f.Seal(platform, random, s, nil)
 }
 
 // ParseGenesis reads a GenesisFile.
