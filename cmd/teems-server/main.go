@@ -7,8 +7,12 @@
 // server does: it has no flags, and refuses to start when an environment
 // variable that begins with GO is set, because Go's runtime would read it.
 //
+// It is built for one TEE (package platform), by default for the simulated one,
+// which protects nothing, as its first line says.
+//
 // Under a manifest that names no cluster key it makes one (genesis), writes
-// genesis.json and ends. Under any other it serves until SIGINT or SIGTERM.
+// genesis.json and ends, or, in a TEE without a sealing key, waits for the next
+// manifest. Under any other it serves until SIGINT or SIGTERM.
 //
 // Exit codes: 0 ended as asked; 1 it could not begin, or the network failed it;
 // 2 it was called in a way that it does not take, or Go's runtime ended it, of
@@ -29,7 +33,10 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/teems-go/teems/attest/simulated"
+	"github.com/teems-go/teems/attest"
+	"github.com/teems-go/teems/attest/bundle"
+	"github.com/teems-go/teems/attest/platform"
+	"github.com/teems-go/teems/attest/verifiers"
 	"github.com/teems-go/teems/internal/node"
 	"github.com/teems-go/teems/internal/node/deployment"
 )
@@ -88,50 +95,85 @@ func command(args, environment []string, stderr io.Writer) int {
 }
 
 func serve(ctx context.Context, path string, say func(string)) error {
-	measurement, err := simulated.MeasureSelf()
-	if err != nil {
-		return err
+	if platform.TEE == attest.SimulatedTEE {
+		say("SIMULATED TEE: there is no TEE here, and this server protects nothing and nobody: whoever runs this machine can read everything. For development only.")
 	}
-	platform := simulated.NewIssuer(measurement)
-	say("SIMULATED TEE: there is no TEE here, and this server protects nothing and nobody: whoever runs this machine can read everything. For development only.")
 	f, err := deployment.Open(path)
 	if err != nil {
 		return err
 	}
-	m := &f.Manifest.Manifest
-	evidence, err := platform.Issue([64]byte{})
+	tee, err := platform.Open(f.Collateral())
 	if err != nil {
 		return err
 	}
-	claims, err := simulated.NewVerifier().Verify(evidence, time.Now())
-	if err != nil {
+	say(fmt.Sprintf("the TEE is %s, and the measurement of this server %v", platform.TEE, tee.Measurement()))
+	if err := acceptable(f, tee); err != nil {
 		return err
 	}
-	if err := m.Policy().Check(claims); err != nil {
-		return fmt.Errorf("the manifest does not accept this server, so no other server or client would: %w", err)
+	if f.Manifest.Manifest.HasCluster() {
+		secret, err := f.Unseal(tee, rand.Reader)
+		if errors.Is(err, deployment.ErrNoSecret) {
+			say(err.Error())
+		} else if err != nil {
+			return err
+		}
+		return member(ctx, f, tee, secret, say)
 	}
-	if !m.HasCluster() {
-		return genesis(f, platform, say)
-	}
-	return member(ctx, f, platform, say)
+	return genesis(ctx, f, tee, say)
 }
 
-func genesis(f *deployment.Folder, platform *simulated.Issuer, say func(string)) error {
-	g, err := f.MakeGenesis(platform, rand.Reader)
+// allVerifiers have no collateral: evidence brings its own along.
+var allVerifiers = verifiers.All(bundle.Bundle{}, bundle.Bundle{})
+
+// acceptable asks the manifest about this server, as every other server and
+// client will.
+func acceptable(f *deployment.Folder, tee attest.Issuer) error {
+	data := attest.Bind("teems/1 start")
+	evidence, err := tee.Issue(data)
+	if err != nil {
+		return err
+	}
+	if _, err := attest.Appraise(allVerifiers, f.Manifest.Manifest.Policy(), evidence, data, time.Now()); err != nil {
+		return fmt.Errorf("the manifest does not accept this server, so no other server or client would: %w", err)
+	}
+	return nil
+}
+
+// genesis makes a cluster. Where the TEE has no sealing key the secret is in
+// memory only, so the process goes on to be the first member.
+func genesis(ctx context.Context, f *deployment.Folder, tee attest.Platform, say func(string)) error {
+	g, secret, err := f.MakeGenesis(tee, rand.Reader)
 	if err != nil {
 		return err
 	}
 	say(fmt.Sprintf("genesis: the cluster's public key is %v; it and the evidence over it are in %s. Sign a manifest 2 that names it, and start the servers under that", g.ClusterKey, deployment.GenesisFile))
-	return nil
-}
-
-func member(ctx context.Context, f *deployment.Folder, platform *simulated.Issuer, say func(string)) error {
-	secret, err := f.Unseal(platform, rand.Reader)
-	if errors.Is(err, deployment.ErrNoSecret) {
-		say(err.Error())
-	} else if err != nil {
+	if _, err := tee.SealingKey(); !errors.Is(err, attest.ErrNoSealing) {
 		return err
 	}
+	say("genesis: this TEE has no sealing key, so the secret is in the memory of this process alone: leave it running, and put manifest 2 into its folder")
+	for {
+		select {
+		case <-ctx.Done():
+			return errors.New("ended before there was a manifest 2: the cluster's secret is lost")
+		case <-time.After(time.Second):
+		}
+		next, err := f.Successor()
+		switch {
+		case err != nil:
+			say("genesis: " + err.Error() + "; waiting on") // perhaps the files are being put there
+		case next == nil:
+		case !next.Manifest.Manifest.HasCluster():
+			return errors.New("the next manifest names no cluster key: make it with the genesis file")
+		default:
+			if err := acceptable(next, tee); err != nil {
+				return err
+			}
+			return member(ctx, next, tee, secret, say)
+		}
+	}
+}
+
+func member(ctx context.Context, f *deployment.Folder, tee attest.Platform, secret *node.Secret, say func(string)) error {
 	servers := f.Manifest.Manifest.Servers
 	front, err := listen("front", f.Self, servers[f.Self].Front)
 	if err != nil {
@@ -148,9 +190,9 @@ func member(ctx context.Context, f *deployment.Folder, platform *simulated.Issue
 	var dialer net.Dialer
 	n, err := node.New(node.Config{
 		Manifest: f.Manifest, Genesis: f.Named, Self: f.Self, Secret: secret,
-		Keep:      func(held, next *node.Secret) error { return f.Seal(platform, rand.Reader, held, next) },
-		Issuer:    platform,
-		Verifiers: simulated.Verifiers(),
+		Keep:      func(held, next *node.Secret) error { return keep(f, tee, held, next) },
+		Issuer:    tee,
+		Verifiers: allVerifiers,
 		Mesh:      mesh,
 		Front:     front,
 		Dial: func(ctx context.Context, server int) (net.Conn, error) {
@@ -164,6 +206,16 @@ func member(ctx context.Context, f *deployment.Folder, platform *simulated.Issue
 	err = n.Run(ctx)
 	if err == nil {
 		say("ended as asked")
+	}
+	return err
+}
+
+// keep seals the cluster's secret. A server whose TEE has no sealing key keeps
+// nothing, and asks the others when it starts anew.
+func keep(f *deployment.Folder, tee attest.Platform, held, next *node.Secret) error {
+	err := f.Seal(tee, rand.Reader, held, next)
+	if errors.Is(err, attest.ErrNoSealing) {
+		return nil
 	}
 	return err
 }

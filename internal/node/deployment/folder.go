@@ -7,6 +7,8 @@
 //	secret.sealed     the cluster's secret, sealed by the TEE, and the newest manifest
 //	                  under which it was in use; absent until there is one
 //	genesis.json      under manifest 1: the cluster's public key and evidence over it
+//	collateral.bin    what the TEE's vendor publishes of this platform (package bundle);
+//	                  absent in simulation, and where the evidence needs none
 //
 // The folder belongs to the host and is not trusted. It guarantees that the
 // manifests form a chain in which each is signed by the operators of the one
@@ -24,6 +26,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/teems-go/teems/attest/bundle"
 	"github.com/teems-go/teems/internal/manifest"
 )
 
@@ -33,6 +36,8 @@ const (
 	ServerFile   = "server.json"
 	SecretFile   = "secret.sealed"
 	GenesisFile  = "genesis.json"
+	// CollateralFile is renewed by an untrusted helper while the server runs.
+	CollateralFile = "collateral.bin"
 
 	maxServerBytes  = 64
 	maxSecretBytes  = 4 << 10
@@ -80,6 +85,27 @@ func Open(path string) (*Folder, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// Collateral reads the folder's collateral anew whenever evidence is made.
+func (f *Folder) Collateral() bundle.Source {
+	return bundle.File(filepath.Join(f.Path, CollateralFile))
+}
+
+// Successor reads the folder again. It returns nil as long as the manifest in
+// force is the same. Another first manifest is an error: it would be another
+// cluster.
+func (f *Folder) Successor() (*Folder, error) {
+	s, err := Open(f.Path)
+	switch {
+	case err != nil:
+		return nil, err
+	case s.First != f.First:
+		return nil, wrong("%s has another manifest 1 than before", f.Path)
+	case s.Manifest.Hash() == f.Manifest.Hash():
+		return nil, nil
+	}
+	return s, nil
 }
 
 // verify follows the chain from manifest 1 on and returns its hash.

@@ -88,19 +88,19 @@ func TestFromGenesisToMember(t *testing.T) {
 	if d.Self != 1 || d.First != f.first.Hash() || d.Manifest.Manifest.HasCluster() {
 		t.Fatalf("opened %+v", d)
 	}
-	g, err := d.MakeGenesis(tee, rand.Reader)
+	g, _, err := d.MakeGenesis(tee, rand.Reader)
 	must(t, err)
 	b, err := os.ReadFile(filepath.Join(f.path, GenesisFile))
 	must(t, err)
 	read, err := ParseGenesis(b)
 	must(t, err)
 	must(t, read.Verify(f.first, simulated.Verifiers(), time.Now()))
-	again, err := f.open().MakeGenesis(tee, rand.Reader)
+	again, _, err := f.open().MakeGenesis(tee, rand.Reader)
 	must(t, err)
 	if !bytes.Equal(again.ClusterKey, g.ClusterKey) {
 		t.Error("a second genesis in one folder made another cluster")
 	}
-	if _, err := d.MakeGenesis(simulated.NewIssuer([32]byte{9}), rand.Reader); err == nil {
+	if _, _, err := d.MakeGenesis(simulated.NewIssuer([32]byte{9}), rand.Reader); err == nil {
 		t.Error("another program made a cluster over a secret that it could not open")
 	}
 
@@ -114,7 +114,7 @@ func TestFromGenesisToMember(t *testing.T) {
 	if !bytes.Equal(secret.Cluster.Public().(ed25519.PublicKey), g.ClusterKey) {
 		t.Error("the secret is of another cluster")
 	}
-	if _, err := d.MakeGenesis(tee, rand.Reader); err == nil {
+	if _, _, err := d.MakeGenesis(tee, rand.Reader); err == nil {
 		t.Error("a genesis under a manifest that names a cluster")
 	}
 	if _, err := d.Unseal(simulated.NewIssuer([32]byte{9}), rand.Reader); !errors.Is(err, ErrNoSecret) {
@@ -149,7 +149,7 @@ func TestFromGenesisToMember(t *testing.T) {
 
 func TestGenesisIsVerified(t *testing.T) {
 	f := begin(t)
-	g, err := f.open().MakeGenesis(simulated.NewIssuer(measurement), rand.Reader)
+	g, _, err := f.open().MakeGenesis(simulated.NewIssuer(measurement), rand.Reader)
 	must(t, err)
 	for name, change := range map[string]func(g *Genesis){
 		"key":      func(g *Genesis) { g.ClusterKey[0] ^= 1 },

@@ -98,6 +98,9 @@ func (f *Folder) unseal(platform attest.Sealer) ([]byte, *node.Secret, error) {
 		return nil, nil, err
 	}
 	key, err := platform.SealingKey()
+	if errors.Is(err, attest.ErrNoSealing) {
+		return nil, nil, fmt.Errorf("%w: another TEE sealed %s, this one has no sealing key", ErrNoSecret, SecretFile)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("the TEE gives no sealing key: %w", err)
 	}
@@ -122,34 +125,35 @@ type Genesis struct {
 
 // MakeGenesis makes and seals the secret of a new cluster under manifest 1, and
 // writes GenesisFile. Made a second time it finds its secret and says the same:
-// a folder is the origin of one cluster only.
-func (f *Folder) MakeGenesis(platform attest.Platform, random io.Reader) (*Genesis, error) {
+// a folder is the origin of one cluster only. It returns the secret too, for
+// TEEs that have no sealing key: there it is kept nowhere else.
+func (f *Folder) MakeGenesis(platform attest.Platform, random io.Reader) (*Genesis, *node.Secret, error) {
 	m := &f.Manifest.Manifest
 	if m.HasCluster() {
-		return nil, wrong("manifest %d names a cluster key: its cluster exists already", m.Sequence)
+		return nil, nil, wrong("manifest %d names a cluster key: its cluster exists already", m.Sequence)
 	}
 	_, s, err := f.unseal(platform)
 	if errors.Is(err, ErrNoSecret) && !errors.Is(err, keys.ErrSealed) {
 		s, err = f.newSecret(platform, random)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w; to begin another cluster remove %s", err, filepath.Join(f.Path, SecretFile))
+		return nil, nil, fmt.Errorf("%w; to begin another cluster remove %s", err, filepath.Join(f.Path, SecretFile))
 	}
 	hash, public := f.Manifest.Hash(), s.Cluster.Public().(ed25519.PublicKey)
 	evidence, err := platform.Issue(attest.Bind(attest.PurposeClusterKey, public, hash[:]))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	raw, err := evidence.Encode()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	g := &Genesis{Manifest: hash[:], ClusterKey: manifest.Hex(public), Evidence: raw}
 	b, err := json.MarshalIndent(g, "", "  ")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return g, f.write(GenesisFile, append(b, '\n'))
+	return g, s, f.write(GenesisFile, append(b, '\n'))
 }
 
 func (f *Folder) newSecret(platform attest.Platform, random io.Reader) (*node.Secret, error) {
@@ -162,7 +166,10 @@ func (f *Folder) newSecret(platform attest.Platform, random io.Reader) (*node.Se
 		return nil, err
 	}
 	s := &node.Secret{Era: 1, Master: master, Cluster: key}
-	return s, f.Seal(platform, random, s, nil)
+	if err := f.Seal(platform, random, s, nil); !errors.Is(err, attest.ErrNoSealing) {
+		return s, err
+	}
+	return s, nil
 }
 
 // ParseGenesis reads a GenesisFile.
