@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
@@ -84,6 +85,7 @@ type misled struct {
 func (m *misled) Write(b []byte) (int, error) {
 	if !m.asked {
 		m.asked = true
+		b = bytes.Clone(b)
 		b[len(b)-1] = 2
 	}
 	return m.Conn.Write(b)
