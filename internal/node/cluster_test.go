@@ -31,16 +31,29 @@ type cluster struct {
 	front   []string
 	log     *log
 	stop    []func() error
+	change  func(i int, cfg *Config) // before a server starts; may be nil
+}
+
+var seed = [32]byte{1, 2, 3}
+
+func deployClients(t *testing.T, servers []manifest.Server, clients int) *deployment {
+	t.Helper()
+	return deploy(t, manifest.Options{
+		Servers: servers, Parameters: manifest.ExperimentParameters(clients),
+		SimulatedClients: &manifest.SimulatedClients{Count: clients, Seed: seed[:]},
+	})
 }
 
 func startCluster(t *testing.T, servers []manifest.Server, clients int) *cluster {
 	t.Helper()
+	return startDeployment(t, deployClients(t, servers, clients), nil)
+}
+
+func startDeployment(t *testing.T, d *deployment, change func(i int, cfg *Config)) *cluster {
+	t.Helper()
 	before := runtime.NumGoroutine()
-	c := &cluster{t: t, seed: [32]byte{1, 2, 3}, clients: clients, log: &log{t: t}}
-	c.d = deploy(t, manifest.Options{
-		Servers: servers, Parameters: manifest.ExperimentParameters(clients),
-		SimulatedClients: &manifest.SimulatedClients{Count: clients, Seed: c.seed[:]},
-	})
+	servers := d.signed.Manifest.Servers
+	c := &cluster{t: t, d: d, seed: seed, clients: d.signed.Manifest.SimulatedClients.Count, log: &log{t: t}, change: change}
 	var err error
 	c.g, err = c.d.signed.Manifest.Geometry()
 	must(t, err)
@@ -77,7 +90,7 @@ func startCluster(t *testing.T, servers []manifest.Server, clients int) *cluster
 }
 
 func (c *cluster) start(i int, listeners [2]net.Listener, secret *Secret) {
-	n, err := New(Config{
+	cfg := Config{
 		Manifest: c.d.signed, Genesis: c.d.first.Hash(), Self: i, Secret: secret,
 		Issuer: simulated.NewIssuer(measurement), Verifiers: simulated.Verifiers(),
 		Mesh: listeners[0], Front: listeners[1],
@@ -86,7 +99,11 @@ func (c *cluster) start(i int, listeners [2]net.Listener, secret *Secret) {
 			return d.DialContext(ctx, "tcp", c.mesh[s])
 		},
 		Rand: rand.Reader, Now: time.Now, Log: func(s string) { c.log.add(fmt.Sprint(i, ": ", s)) },
-	})
+	}
+	if c.change != nil {
+		c.change(i, &cfg)
+	}
+	n, err := New(cfg)
 	must(c.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

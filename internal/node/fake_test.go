@@ -122,6 +122,18 @@ func (f *fake) get(g func()) {
 type deployment struct {
 	first, signed *manifest.Signed
 	secret        *Secret
+	operator      ed25519.PrivateKey
+}
+
+// next is the deployment under the manifest that follows.
+func (d *deployment) next(t testing.TB, change func(m *manifest.Manifest)) *deployment {
+	t.Helper()
+	s, err := d.signed.Successor()
+	must(t, err)
+	change(&s.Manifest)
+	must(t, s.Sign(d.operator))
+	must(t, s.VerifySuccessor(d.signed))
+	return &deployment{d.first, s, d.secret, d.operator}
 }
 
 var measurement = [32]byte{4, 2}
@@ -143,7 +155,7 @@ func deploy(t testing.TB, o manifest.Options) *deployment {
 	must(t, err)
 	second.Manifest.ClusterKey = manifest.Hex(key.Public().(ed25519.PublicKey))
 	must(t, second.Sign(operator))
-	return &deployment{first, second, &Secret{1, master, key}}
+	return &deployment{first, second, &Secret{1, master, key}, operator}
 }
 
 // log collects log lines.

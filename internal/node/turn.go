@@ -137,7 +137,7 @@ func (t *turn) open(l *loop) {
 // show, under mu, says whether the loop is to be shown the peer now.
 func (t *turn) show(i int) bool {
 	p := &t.peers[i]
-	if t.machine.Differs(i) && !p.told {
+	if t.machine.Done() && t.machine.Differs(i) && !p.told {
 		p.told = true
 		t.n.cfg.Log(fmt.Sprintf("node: server %d holds another secret of this era: it is not spoken to", i))
 	}
