@@ -2,11 +2,12 @@ package main
 
 import (
 	"io"
-	"log"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync"
 	"syscall"
+	"time"
 )
 
 // harden keeps the process's memory inside the TEE when something goes wrong.
@@ -40,7 +41,13 @@ func hardened(f func(stderr io.Writer) int) (code int) {
 	return f(stderr)
 }
 
+// speaker writes lines with the time before them, one at a time.
 func speaker(w io.Writer) func(string) {
-	logger := log.New(w, "", log.LstdFlags|log.Lmicroseconds|log.LUTC)
-	return func(line string) { logger.Print(line) }
+	var mu sync.Mutex
+	return func(line string) {
+		line = time.Now().UTC().Format("2006/01/02 15:04:05.000000 ") + line + "\n"
+		mu.Lock()
+		defer mu.Unlock()
+		io.WriteString(w, line)
+	}
 }
