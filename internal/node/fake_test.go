@@ -171,6 +171,12 @@ func (l *log) add(s string) {
 	l.lines = append(l.lines, s)
 }
 
+func (l *log) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = nil
+}
+
 func (l *log) has(parts ...string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
