@@ -1,7 +1,8 @@
 // Package load simulates the clients of a deployment, in a process of its own:
 // they hold the keys that a manifest's simulated_clients gives them, attach
 // through a gateway with two connections each, or all over one link to every
-// server, and send exactly one cell of each kind in each epoch.
+// server, and send exactly one cell of each kind in each epoch. Connections that
+// are too many for one process are held by others, relays.
 //
 // Who sends what to whom follows from a seed: a fresh permutation of the
 // clients in every epoch on the ID channel, or a few hot recipients; a
@@ -63,6 +64,8 @@ type Config struct {
 	Gateways    []string `json:"gateways"`    // addresses; clients share them out
 	Multiplexed bool     `json:"multiplexed"` // links to the servers instead of clients' connections
 	Presence    string   `json:"presence"`    // if Multiplexed: where the coordinator asks who is connected
+	Relays      []string `json:"relays"`      // addresses of the processes that hold the clients' connections; none: this one does
+	Relay       string   `json:"relay"`       // be such a process, at this address
 	Seed        uint64   `json:"seed"`
 	Hot         int      `json:"hot"`        // recipients on the ID channel; 0: a permutation
 	TokenSpan   int      `json:"token_span"` // epochs that a token lasts; 0: as many as allowed
@@ -109,6 +112,8 @@ func (c *Config) check(m *manifest.Manifest, g *geometry.Geometry) error {
 		return bad("multiplexed clients need an address where the coordinator asks who is connected")
 	case !c.Multiplexed && len(c.Gateways) == 0:
 		return bad("no gateway address")
+	case len(c.Relays) > 0 && (c.Multiplexed || c.Relay != ""):
+		return bad("relays hold the connections of clients: neither multiplexed clients nor relays have any")
 	case c.Hot < 0 || c.Hot > m.SimulatedClients.Count:
 		return bad("%d hot recipients of %d clients", c.Hot, m.SimulatedClients.Count)
 	case c.Hot > 0 && p.ID.Out == 0:

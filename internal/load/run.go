@@ -59,7 +59,8 @@ func (t *teller) tell(e Event) {
 }
 
 // Run simulates the clients until the last epoch is complete or ctx is done,
-// and writes events, the last of which is EventDone. The error is what made it
+// and writes events, the last of which is EventDone; or is a relay, which says
+// nothing, until the simulator has left. The error is what made it
 // fail; that messages were lost or altered is for the reader of the account.
 func Run(ctx context.Context, cfg Config, out io.Writer) error {
 	t := newTeller(out)
@@ -67,6 +68,9 @@ func Run(ctx context.Context, cfg Config, out io.Writer) error {
 	if err != nil {
 		t.tell(Event{Event: EventDone, Problem: err.Error()})
 		return err
+	}
+	if s.cfg.Relay != "" {
+		return s.relay(ctx)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -87,7 +91,9 @@ func Run(ctx context.Context, cfg Config, out io.Writer) error {
 		case <-ctx.Done():
 		}
 	})
-	if s.cfg.Multiplexed {
+	if len(s.cfg.Relays) > 0 {
+		err = s.relayed(ctx)
+	} else if s.cfg.Multiplexed {
 		err = s.multiplexed(ctx, fronts)
 	} else {
 		err = s.sockets(ctx)

@@ -36,9 +36,9 @@ type run struct {
 	coordinator chan coordinator.Event
 	loader      chan load.Event
 	reports     map[uint64][]wire.EpochReport
-	gateways    window // CPU time of all gateways
-	simulator   window // and of the simulated clients
-	clients     *deploy.Process
+	gateways    window            // CPU time of all gateways
+	simulator   window            // and of the simulated clients
+	clients     []*deploy.Process // the simulator and its relays
 
 	killed   bool
 	done     *load.Event // the simulator's last word
@@ -73,7 +73,6 @@ func (r *run) run(ctx context.Context) error {
 			StartWhen: func(ingestion, storage int) bool { return ingestion == n && storage == n },
 		}, presence, func(e coordinator.Event) { r.coordinator <- e })
 	}()
-	r.clients = p
 	err = r.watch(ctx, p)
 	cancel()
 	for {
@@ -86,7 +85,8 @@ func (r *run) run(ctx context.Context) error {
 	}
 }
 
-// startLoad starts the simulator. presence are the addresses at which the
+// startLoad starts the simulator, and its relays if clients have connections that
+// are too many for one process. presence are the addresses at which the
 // coordinator learns who is connected; nil: the gateways.
 func (r *run) startLoad() (presence []string, p *deploy.Process, err error) {
 	cfg := load.Config{
@@ -100,13 +100,20 @@ func (r *run) startLoad() (presence []string, p *deploy.Process, err error) {
 		}
 		cfg.Presence = presence[0]
 	}
-	in, err := json.Marshal(cfg)
-	if err != nil {
-		return nil, nil, err
+	if n := r.o.processes(); n > 1 {
+		if cfg.Relays, err = deploy.FreePorts(n); err != nil {
+			return nil, nil, err
+		}
+	}
+	for i, address := range cfg.Relays {
+		relay := cfg
+		relay.Relays, relay.Relay = nil, address
+		if _, err := r.runLoad(fmt.Sprintf("relay-%d", i), relay, io.Discard); err != nil {
+			return nil, nil, err
+		}
 	}
 	out, pipe := io.Pipe()
-	p, err = r.c.Run("clients", r.o.Loader, []string{"load"}, bytes.NewReader(in), pipe)
-	if err != nil {
+	if p, err = r.runLoad("clients", cfg, pipe); err != nil {
 		return nil, nil, err
 	}
 	go func() {
@@ -126,6 +133,20 @@ func (r *run) startLoad() (presence []string, p *deploy.Process, err error) {
 		io.Copy(io.Discard, out)
 	}()
 	return presence, p, nil
+}
+
+// runLoad starts the subcommand "load".
+func (r *run) runLoad(name string, cfg load.Config, out io.Writer) (*deploy.Process, error) {
+	in, err := json.Marshal(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p, err := r.c.Run(name, r.o.Loader, []string{"load"}, bytes.NewReader(in), out)
+	if err != nil {
+		return nil, err
+	}
+	r.clients = append(r.clients, p)
+	return p, nil
 }
 
 // watch takes events until the run is over, and lets the simulator give its
@@ -265,7 +286,11 @@ func (w window) seconds() float64 { return max(w.to-w.from, 0).Seconds() }
 // counted takes the CPU times of the other processes where the servers' are cut
 // as well: when an epoch's last cell has been handed to the network.
 func (r *run) counted(epoch uint64) {
-	for w, cpu := range map[*window]time.Duration{&r.gateways: r.c.GatewayCPU(), &r.simulator: r.clients.CPU()} {
+	var clients time.Duration
+	for _, p := range r.clients {
+		clients += p.CPU()
+	}
+	for w, cpu := range map[*window]time.Duration{&r.gateways: r.c.GatewayCPU(), &r.simulator: clients} {
 		if w.to = cpu; epoch < r.first {
 			w.from = cpu
 		}

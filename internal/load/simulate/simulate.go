@@ -44,8 +44,12 @@ const (
 )
 
 // perProcess is how many clients, with two connections each, one gateway and
-// one simulator process can hold under the usual limit on descriptors.
-const perProcess = 8192
+// one process of the simulator hold: what a gateway takes, and what fits under the
+// usual limit on descriptors. A coordinator takes mostProcesses gateways.
+const (
+	perProcess    = 8192
+	mostProcesses = 255
+)
 
 // Options are what to run.
 type Options struct {
@@ -78,8 +82,8 @@ func (o *Options) Check() error {
 	switch {
 	case o.Clients < 1:
 		return bad("%d clients: choose 1 or more", o.Clients)
-	case o.Clients > perProcess && !o.Multiplexed:
-		return bad("%d clients with two connections each need more descriptors than a process has: choose at most %d, or --multiplexed", o.Clients, perProcess)
+	case o.processes() > mostProcesses:
+		return bad("%d clients with two connections each need %d gateways, and there can be %d: choose at most %d clients, or --multiplexed", o.Clients, o.processes(), mostProcesses, mostProcesses*perProcess)
 	case o.Epochs < 1:
 		return bad("%d epochs: choose 1 or more", o.Epochs)
 	case o.Channel != ID && o.Channel != Token && o.Channel != Both:
@@ -95,6 +99,15 @@ func (o *Options) Check() error {
 	}
 	_, err := o.servers()
 	return err
+}
+
+// processes is how many gateways there are, and as many processes hold clients'
+// connections; 0 if clients have none.
+func (o *Options) processes() int {
+	if o.Multiplexed {
+		return 0
+	}
+	return (o.Clients + perProcess - 1) / perProcess
 }
 
 // servers are the servers of the manifest, without addresses.
@@ -189,7 +202,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	if !o.Multiplexed {
-		if err := descriptors(2 * o.Clients); err != nil {
+		if err := descriptors(2 * min(o.Clients, perProcess)); err != nil {
 			return nil, err
 		}
 	}
@@ -205,12 +218,8 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		}
 	}()
 	began := time.Now()
-	gateways := 1
-	if o.Multiplexed {
-		gateways = 0
-	}
 	c, err := deploy.Start(ctx, deploy.Spec{
-		Dir: dir, Servers: servers, Parameters: o.parameters(), Gateways: gateways,
+		Dir: dir, Servers: servers, Parameters: o.parameters(), Gateways: o.processes(),
 		Simulated:    &manifest.SimulatedClients{Count: o.Clients, Seed: o.clientSeed()},
 		ServerBinary: o.ServerBinary, GatewayBinary: o.GatewayBinary, Say: o.Say,
 	})

@@ -22,7 +22,7 @@ func TestOptions(t *testing.T) {
 	}
 	for name, change := range map[string]func(*Options){
 		"no clients":       func(o *Options) { o.Clients = 0 },
-		"too many sockets": func(o *Options) { o.Clients = perProcess + 1 },
+		"too many sockets": func(o *Options) { o.Clients = mostProcesses*perProcess + 1 },
 		"no epochs":        func(o *Options) { o.Epochs = 0 },
 		"no such channel":  func(o *Options) { o.Channel = "" },
 		"too hot":          func(o *Options) { o.Hot = 11 },
