@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -39,7 +40,7 @@ func usageError(format string, a ...any) error {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal kills
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) }) // then a second signal kills; timeout(1) sends two at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -54,6 +55,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, progress io.Writ
 	switch {
 	case err == nil:
 		return 0
+	case ofRepro(err):
+		fmt.Fprintln(progress, "teems:", err)
+		return exitFailed
 	case errors.Is(err, errUsage), errors.Is(err, simulate.ErrOptions):
 		fmt.Fprintf(progress, "teems: %v\nRun it with --help to see how it is used.\n", err)
 		return exitUsage
@@ -83,6 +87,9 @@ neither what people write nor who writes to whom, how much and how often.
   teems client receive --as alice
   teems short-test                            does it work here? in seconds
   teems sim --clients 1000 --channel both     simulated clients, every message checked
+  teems probe                                 what fits on this machine
+  teems repro                                 run the published experiments, draw figures
+  teems model                                 predict what this machine cannot show
   teems manifest show FILE                    what a deployment is made of
   teems attest verify --help                  what a server proves about itself`,
 		SilenceErrors: true,
@@ -92,7 +99,7 @@ neither what people write nor who writes to whom, how much and how often.
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%v", err) })
-	root.AddCommand(newUp(), newClient(), newSim(), newShortTest(), newManifest(), newAttest(), newLoad())
+	root.AddCommand(newUp(), newClient(), newSim(), newShortTest(), newProbe(), newRepro(), newModel(), newManifest(), newAttest(), newLoad())
 	return root
 }
 

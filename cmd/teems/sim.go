@@ -3,14 +3,19 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/teems-go/teems/internal/experiment"
+	"github.com/teems-go/teems/internal/experiment/comparator"
 	"github.com/teems-go/teems/internal/load"
 	"github.com/teems-go/teems/internal/load/simulate"
+	"github.com/teems-go/teems/internal/sparta"
 )
 
 // overloadNote is told where a machine may have fewer cores than there are threads.
@@ -20,6 +25,7 @@ func newSim() *cobra.Command {
 	var o simulate.Options
 	var b binaries
 	var flip, drop, duplicate, asJSON bool
+	var system string
 	cmd := &cobra.Command{
 		Use:   "sim",
 		Short: "run simulated clients through real server processes and check every message",
@@ -40,14 +46,27 @@ With --json the account is one object on stdout:
   reference_match  all within the limit arrived, else exactly the best
 and times, bytes and CPU time. If anything is wrong it fails.
 
+--system sparta-sb runs the comparator instead, in this process: one server, no
+network, random recipients of which some are sent much, so that messages wait in
+its queue. Of the flags it takes --clients, --threads, --cell-bytes, --epochs,
+--seed and --json.
+
 ` + exitCodes,
 		Example: `  teems sim --clients 1000 --channel both --epochs 5
   teems sim --clients 4096 --channel id --hot-recipients 8 --json
   teems sim --clients 300 --layout i,i,r,r,r,s     servers with one role each
   teems sim --clients 20000 --multiplexed          without two sockets a client
-  teems sim --flip-bit                             does the check find it?`,
+  teems sim --flip-bit                             does the check find it?
+  teems sim --system sparta-sb --clients 4096      the comparator`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch system {
+			case experiment.TEEMS:
+			case experiment.Sparta:
+				return simulateSparta(cmd, &o, asJSON)
+			default:
+				return usageError("--system %s: choose %s or %s", system, experiment.TEEMS, experiment.Sparta)
+			}
 			fault, err := oneFault(flip, drop, duplicate)
 			if err != nil {
 				return err
@@ -68,6 +87,7 @@ and times, bytes and CPU time. If anything is wrong it fails.
 		},
 	}
 	f := cmd.Flags()
+	f.StringVar(&system, "system", experiment.TEEMS, "teems, or the comparator sparta-sb")
 	f.IntVar(&o.Clients, "clients", 128, "simulated clients")
 	f.IntVar(&o.Servers, "servers", 4, "servers, all with all roles")
 	f.StringVar(&o.Layout, "layout", "", "instead of --servers the roles of each: i,i,r,r,s or irs,irs")
@@ -87,6 +107,40 @@ and times, bytes and CPU time. If anything is wrong it fails.
 	f.BoolVar(&asJSON, "json", false, "the account as JSON on stdout")
 	b.flags(cmd)
 	return cmd
+}
+
+// notSparta are the flags that the comparator does not take.
+var notSparta = []string{"servers", "layout", "channel", "hot-recipients", "multiplexed", "token-span", "kill-server", "at-epoch", "flip-bit", "drop-one", "duplicate-one"}
+
+// simulateSparta runs the comparator.
+func simulateSparta(cmd *cobra.Command, o *simulate.Options, asJSON bool) error {
+	if i := slices.IndexFunc(notSparta, cmd.Flags().Changed); i >= 0 {
+		return usageError("--%s is not for %s", notSparta[i], experiment.Sparta)
+	}
+	r, err := comparator.Run(cmd.Context(), comparator.Options{
+		Users: o.Clients, Threads: o.Threads, CellBytes: o.CellBytes, Epochs: o.Epochs, Seed: o.Seed, Random: true,
+	})
+	if errors.Is(err, sparta.ErrConfig) {
+		return usageError("%w", err)
+	}
+	if r == nil {
+		return err
+	}
+	var failed error
+	if asJSON {
+		failed = printJSON(cmd.OutOrStdout(), r)
+	} else {
+		_, failed = fmt.Fprintf(cmd.OutOrStdout(), `%d epochs of %d clients on one server of %d threads (%s, in memory)
+  sent %d, delivered %d, lost %d, unexpected %d; messages that waited for another epoch: %d
+  as the plain reference: %v
+  an epoch took %.3f s on average, %.3f s at most; %.3f core-seconds
+`, r.E, r.Clients, r.Threads, r.System, r.Sent, r.Delivered, r.Lost, r.Unexpected, r.Deferred,
+			r.ReferenceMatch, r.EpochMean, r.EpochMax, r.CoreSeconds)
+	}
+	if err == nil {
+		err = failed
+	}
+	return err
 }
 
 func oneFault(flip, drop, duplicate bool) (load.Fault, error) {
@@ -127,10 +181,10 @@ func printResult(w io.Writer, r *simulate.Result, asJSON bool) error {
   sent %d, delivered %d, over the limit %d, lost %d, unexpected %d
   as the plain reference: %v; tokens issued: %d; submitted too late: %d
   an epoch took %.3f s on average, %.3f s at most; %.0f bytes from one server to all others
-  CPU an epoch: %.3f core-seconds of servers and gateways
+  CPU an epoch: %.3f core-seconds of servers and gateways (the simulated clients: %.3f)
 `, r.Epochs, r.Clients, r.Servers, r.Channel, r.Mode,
 		r.Sent, r.Delivered, r.OverLimit, r.Lost, r.Unexpected,
-		r.ReferenceMatch, r.TokensIssued, r.Missed, r.EpochMean, r.EpochMax, r.BytesMean, r.CoreSeconds)
+		r.ReferenceMatch, r.TokensIssued, r.Missed, r.EpochMean, r.EpochMax, r.BytesMean, r.CoreSeconds, r.ClientCoreSeconds)
 	return err
 }
 
