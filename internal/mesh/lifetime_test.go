@@ -67,8 +67,9 @@ func TestLinksAreAttestedAnew(t *testing.T) {
 					t.Fatalf("the link broke early: %v", e[0].log)
 				}
 				time.Sleep(10 * time.Second)
-				if downs() != 1 || !e[0].logged("made anew") {
-					t.Errorf("the link was not closed in time: %v", e[0].log)
+				// Either end may be the first to close it.
+				if downs() != 1 || !e[0].logged("made anew") && !e[1].logged("made anew") {
+					t.Errorf("the link was not closed in time: %v, %v", e[0].log, e[1].log)
 				}
 				if up := e[0].ups() == 1 && e[1].ups() == 1; up != x.again {
 					t.Errorf("linked again: %v, want %v: %v", up, x.again, e[0].log)
