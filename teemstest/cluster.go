@@ -50,7 +50,7 @@ func NewCluster(t testing.TB, options ...Option) *Cluster {
 		o(&s)
 	}
 	c := &Cluster{net: newNetwork(), log: &log{}, identities: map[string]*client.Identity{}}
-	first, secret := c.genesis(t, &s)
+	named, secret := c.genesis(t, &s)
 	g, err := c.signed.Manifest.Geometry()
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -71,7 +71,7 @@ func NewCluster(t testing.TB, options ...Option) *Cluster {
 		}
 	})
 	for i := range c.signed.Manifest.Servers {
-		n, err := node.New(c.nodeConfig(i, first, secret))
+		n, err := node.New(c.nodeConfig(i, named, secret))
 		must(t, err)
 		run("server "+strconv.Itoa(i), func() error { return n.Run(ctx) })
 	}
@@ -107,7 +107,7 @@ func (c *Cluster) event(e coordinator.Event) {
 }
 
 // genesis makes the two manifests and the secret of a new cluster.
-func (c *Cluster) genesis(t testing.TB, s *settings) (first [32]byte, secret *node.Secret) {
+func (c *Cluster) genesis(t testing.TB, s *settings) (named [32]byte, secret *node.Secret) {
 	t.Helper()
 	operator, err := manifest.GenerateKey(rand.Reader)
 	must(t, err)
@@ -137,13 +137,13 @@ func (c *Cluster) genesis(t testing.TB, s *settings) (first [32]byte, secret *no
 	must(t, c.signed.VerifySuccessor(one))
 	c.manifest, err = client.FromSigned(c.signed)
 	must(t, err)
-	return one.Hash(), &node.Secret{Era: 1, Master: master, Cluster: key}
+	return c.signed.Hash(), &node.Secret{Era: 1, Master: master, Cluster: key}
 }
 
-func (c *Cluster) nodeConfig(i int, first [32]byte, secret *node.Secret) node.Config {
+func (c *Cluster) nodeConfig(i int, named [32]byte, secret *node.Secret) node.Config {
 	servers := c.signed.Manifest.Servers
 	cfg := node.Config{
-		Manifest: c.signed, Genesis: first, Self: i,
+		Manifest: c.signed, Genesis: named, Self: i,
 		Issuer: simulated.NewIssuer(measurement), Verifiers: simulated.Verifiers(),
 		Front: c.net.listen(servers[i].Front),
 		Dial:  func(ctx context.Context, s int) (net.Conn, error) { return c.net.dial(ctx, servers[s].Mesh) },
