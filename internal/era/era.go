@@ -195,10 +195,11 @@ func (m *Machine) compare() bool {
 	return true
 }
 
-// give gives the secret to those with an older one.
+// give gives the secret to those with an older one, and have not sealed it.
 func (m *Machine) give() bool {
 	for i := range m.peers {
-		if p := &m.peers[i]; p.known && p.state.Era < m.state.Era && p.given < m.state.Era {
+		p := &m.peers[i]
+		if p.known && p.state.Era < m.state.Era && p.given < m.state.Era && !(p.state.Step == sealed && p.state.Next == m.state.Held) {
 			p.given = m.state.Era
 			m.cfg.Sender.SendSecret(i, m.cfg.Held)
 		}
@@ -208,6 +209,11 @@ func (m *Machine) give() bool {
 
 // step goes one step on; false if it must wait.
 func (m *Machine) step() bool {
+	for i := range m.peers {
+		if p := &m.peers[i]; m.state.Step == sealed && p.known && p.state.Era == m.cfg.Era && p.state.Held == m.state.Next {
+			return m.take(m.next) // that one saw that all have sealed it
+		}
+	}
 	for i := range m.peers {
 		if i != m.cfg.Self && (!m.peers[i].known || m.peers[i].state.Era != m.state.Era) {
 			return false // not linked, or one of the two is to be given a secret
