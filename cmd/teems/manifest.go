@@ -4,11 +4,9 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +14,6 @@ import (
 	"github.com/teems-go/teems/attest/simulated"
 	"github.com/teems-go/teems/internal/load/simulate"
 	"github.com/teems-go/teems/internal/manifest"
-	"github.com/teems-go/teems/internal/node/deployment"
 )
 
 func newManifest() *cobra.Command {
@@ -29,13 +26,18 @@ signed by the operators whom that one names. Under manifest 1 the first server
 makes the cluster's key; manifest 2 names it.
 
 ` + exitCodes,
-		Example: `  teems manifest new --key operator.key --servers 4 --server-binary ./teems-server --out manifest.1.json
+		Example: `  teems manifest key operator.key
+  teems manifest new --key operator.key --servers 4 --server-binary ./teems-server --out manifest.1.json
   teems manifest sign --key operator.key manifest.1.json
   (server 0 runs under manifest 1 and writes genesis.json)
   teems manifest new --from manifest.1.json --genesis genesis.json --out manifest.json
   teems manifest sign --key operator.key manifest.json
-  teems manifest verify --predecessor manifest.1.json manifest.json`,
-	}, newManifestNew(), newManifestSign(), newManifestVerify(), newManifestShow())
+  teems manifest verify --predecessor manifest.1.json manifest.json
+  (new code, new keys: the next manifest, signed by as many operators as it takes)
+  teems manifest new --from manifest.json --server-binary ./new/teems-server --next-era --out next.json
+  teems manifest sign --key operator-a.key next.json
+  teems manifest sign --key operator-b.key next.json`,
+	}, newManifestKey(), newManifestNew(), newManifestSign(), newManifestVerify(), newManifestShow())
 }
 
 // manifestOptions are the flags of `manifest new`.
@@ -48,7 +50,8 @@ type manifestOptions struct {
 	threads, clients   int
 	cellBytes          int
 	open               bool
-	serverBinary       string
+	serverBinaries     []string
+	nextEra            bool
 	measurements       []string
 	simulatedClients   int
 	simulatedSeed      string
@@ -60,16 +63,23 @@ func newManifestNew() *cobra.Command {
 		Use:   "new",
 		Short: "make a manifest: the first, or with --from the one that follows",
 		Long: `Makes manifest 1 of a deployment, unsigned. With --from it makes the successor of
-another manifest, the same but for its number; with --genesis it names the
-cluster key that server 0 made. Edit the file as you like before it is signed.
+another manifest, the same but for its number and what is asked for: --genesis
+names the cluster key that server 0 made; --server-binary and --measurement
+replace all measurements that are accepted, --key and --operator all operators;
+--next-era has the servers make new keys. Edit the file as you like before it is
+signed.
 
 An operator's key that does not exist yet is made (--key).
 
 ` + exitCodes,
 		Example: `  teems manifest new --key operator.key --servers 4 --server-binary ./teems-server --out manifest.1.json
-  teems manifest new --from manifest.1.json --genesis genesis.json --out manifest.json`,
+  teems manifest new --from manifest.1.json --genesis genesis.json --out manifest.json
+  teems manifest new --from manifest.json --server-binary ./new/teems-server --next-era --out next.json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(cmd.Flags().Changed); err != nil {
+				return err
+			}
 			s, err := o.make(sayOn(cmd.ErrOrStderr()))
 			if err != nil {
 				return err
@@ -100,7 +110,8 @@ An operator's key that does not exist yet is made (--key).
 	f.IntVar(&o.clients, "clients", 1024, "clients that there can be")
 	f.IntVar(&o.cellBytes, "cell-bytes", manifest.DefaultCellBytes, "bytes of a message")
 	f.BoolVar(&o.open, "open", false, "the experiments' parameters: one message in and out on each channel, open priorities")
-	f.StringVar(&o.serverBinary, "server-binary", "", "teems-server to be accepted on simulated TEEs, which protect nothing")
+	f.BoolVar(&o.nextEra, "next-era", false, "with --from: the servers make new keys, and clients register again")
+	f.StringArrayVar(&o.serverBinaries, "server-binary", nil, "teems-server to be accepted on simulated TEEs, which protect nothing (repeatable)")
 	f.StringArrayVar(&o.measurements, "measurement", nil, "TEE=HEX, a measurement to be accepted (repeatable)")
 	f.IntVar(&o.simulatedClients, "simulated-clients", 0, "clients with keys that anyone knows; on simulated TEEs only")
 	f.StringVar(&o.simulatedSeed, "simulated-seed", "", "what their keys come from, 32 bytes in hexadecimal (default: random)")
@@ -109,10 +120,7 @@ An operator's key that does not exist yet is made (--key).
 
 func (o *manifestOptions) make(say func(string)) (*manifest.Signed, error) {
 	if o.from != "" {
-		return o.successor()
-	}
-	if o.genesis != "" {
-		return nil, usageError("--genesis is for the successor of manifest 1: add --from")
+		return o.successor(say)
 	}
 	options := manifest.Options{Threshold: o.threshold, Parameters: manifest.DefaultParameters(o.clients)}
 	if o.open {
@@ -164,12 +172,19 @@ func (o *manifestOptions) makeServers() ([]manifest.Server, error) {
 
 func (o *manifestOptions) policy() (attest.Policy, error) {
 	var p attest.Policy
-	if o.serverBinary != "" {
-		m, err := simulated.Measure(o.serverBinary)
+	accept := func(tee string, m attest.Measurement) {
+		if p.Measurements == nil {
+			p.Measurements = map[string][]attest.Measurement{}
+		}
+		p.Measurements[tee] = append(p.Measurements[tee], m)
+		p.AllowSimulatedTEEThatProtectsNothing = p.AllowSimulatedTEEThatProtectsNothing || tee == attest.SimulatedTEE
+	}
+	for _, path := range o.serverBinaries {
+		m, err := simulated.Measure(path)
 		if err != nil {
 			return p, err
 		}
-		p = simulated.Policy(m)
+		accept(attest.SimulatedTEE, m[:])
 	}
 	for _, text := range o.measurements {
 		tee, digits, ok := strings.Cut(text, "=")
@@ -177,11 +192,7 @@ func (o *manifestOptions) policy() (attest.Policy, error) {
 		if !ok || err != nil {
 			return p, usageError("--measurement %q: write TEE=HEX, such as simulated=5e88...", text)
 		}
-		if p.Measurements == nil {
-			p.Measurements = map[string][]attest.Measurement{}
-		}
-		p.Measurements[tee] = append(p.Measurements[tee], m)
-		p.AllowSimulatedTEEThatProtectsNothing = p.AllowSimulatedTEEThatProtectsNothing || tee == attest.SimulatedTEE
+		accept(tee, m)
 	}
 	if len(p.Measurements) == 0 {
 		return p, usageError("no code is accepted: add --server-binary, for simulated TEEs, or --measurement")
@@ -193,17 +204,11 @@ func (o *manifestOptions) policy() (attest.Policy, error) {
 func (o *manifestOptions) operatorKeys(say func(string)) ([]ed25519.PublicKey, error) {
 	var all []ed25519.PublicKey
 	for _, path := range o.keys {
-		key, err := manifest.ReadKey(path)
-		if errors.Is(err, os.ErrNotExist) {
-			if key, err = manifest.GenerateKey(rand.Reader); err == nil {
-				err = manifest.WriteKey(path, key)
-				say("made the operator key " + path + "; keep it where nobody else can read it")
-			}
-		}
+		key, err := operatorKey(path, say)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, key.Public().(ed25519.PublicKey))
+		all = append(all, key)
 	}
 	for _, text := range o.operators {
 		key, err := hex.DecodeString(text)
@@ -216,39 +221,6 @@ func (o *manifestOptions) operatorKeys(say func(string)) ([]ed25519.PublicKey, e
 		return nil, usageError("no operator: add --key FILE or --operator HEX")
 	}
 	return all, nil
-}
-
-func (o *manifestOptions) successor() (*manifest.Signed, error) {
-	before, err := readManifest(o.from)
-	if err != nil {
-		return nil, err
-	}
-	s, err := before.Successor()
-	if err != nil {
-		return nil, err
-	}
-	if o.genesis == "" {
-		if !before.Manifest.HasCluster() {
-			return nil, usageError("the successor of manifest 1 names the cluster key: add --genesis, the file that server 0 writes under manifest 1")
-		}
-		return s, nil
-	}
-	if before.Manifest.HasCluster() {
-		return nil, usageError("%s names a cluster key already: leave --genesis out", o.from)
-	}
-	b, err := os.ReadFile(o.genesis)
-	if err != nil {
-		return nil, err
-	}
-	g, err := deployment.ParseGenesis(b)
-	if err != nil {
-		return nil, err
-	}
-	if err := g.Verify(before, simulated.Verifiers(), time.Now()); err != nil {
-		return nil, err
-	}
-	s.Manifest.ClusterKey = g.ClusterKey
-	return s, nil
 }
 
 func newManifestSign() *cobra.Command {
