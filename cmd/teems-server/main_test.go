@@ -222,6 +222,7 @@ func TestWrongCalls(t *testing.T) {
 	must(t, err)
 	good, _, _ := cluster(t, 1, measurement)
 	other, _, _ := cluster(t, 1, [32]byte{1})
+	sample := []string{"../../testdata/deployment"} // in order, but of a program that there is not
 	for name, c := range map[string]struct {
 		environment, args []string
 		code              int
@@ -233,6 +234,8 @@ func TestWrongCalls(t *testing.T) {
 		"help":              {nil, []string{"--help"}, 0, "usage"},
 		"GODEBUG":           {[]string{"GODEBUG=tlsmlkem=0"}, good, exitUsage, "GODEBUG"},
 		"GOMAXPROCS, empty": {[]string{"GOMAXPROCS="}, good, exitUsage, "GOMAXPROCS"},
+		"GODEBUG, sample":   {[]string{"GODEBUG=tlsmlkem=0"}, sample, exitUsage, "GODEBUG"},
+		"sample":            {nil, sample, exitFailed, "measurement"},
 		"missing folder":    {nil, []string{filepath.Join(good[0], "nowhere")}, exitFailed, "manifest.json"},
 		"other program":     {nil, other, exitFailed, "measurement"},
 	} {
