@@ -22,6 +22,8 @@ type Inst struct {
 	Op   string
 	Args string
 	Mem  []Operand
+	// Symbol is what an operand relative to the instruction pointer names.
+	Symbol string
 }
 
 // Operand is a memory operand: base + index*scale + displacement.
@@ -118,6 +120,9 @@ func parse(addr uint64, text string) Inst {
 	op, args, _ := strings.Cut(text, " ")
 	in.Op += op
 	in.Args = strings.TrimSpace(args)
+	if _, symbol, ok := strings.Cut(comment, "<"); ok {
+		in.Symbol = strings.TrimSuffix(strings.TrimSpace(symbol), ">")
+	}
 	if op == "lea" || op == "nop" || op == "nopw" || op == "nopl" {
 		return in // computes an address, touches none
 	}

@@ -11,6 +11,7 @@
 package step
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -147,6 +148,9 @@ func (s *Stepper) Take(limit int) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.unpreempt(); err != nil {
+		return nil, err
+	}
 	var steps []Step
 	var r syscall.PtraceRegs
 	for {
@@ -261,6 +265,30 @@ func (s *Stepper) single() error {
 	}
 }
 
+// unpreempt takes back the wish to preempt the goroutine that the runtime's
+// monitor may have uttered before it was halted: to heed it, the goroutine would
+// wait for threads that stand still. Register R14 holds the goroutine, whose
+// first words are the bounds of its stack and the limit that a function's start
+// compares with; a limit of that one value is the wish.
+func (s *Stepper) unpreempt() error {
+	const wish, guard = 0xfffffffffffffade, 928
+	var r syscall.PtraceRegs
+	if err := syscall.PtraceGetRegs(s.pid, &r); err != nil {
+		return err
+	}
+	var g [24]byte
+	if _, err := syscall.PtracePeekData(s.pid, uintptr(r.R14), g[:]); err != nil {
+		return err
+	}
+	le := binary.LittleEndian
+	if le.Uint64(g[16:]) != wish {
+		return nil
+	}
+	le.PutUint64(g[16:], le.Uint64(g[:])+guard)
+	_, err := syscall.PtracePokeData(s.pid, uintptr(r.R14)+16, g[16:])
+	return err
+}
+
 // halt stops all other threads.
 func (s *Stepper) halt() ([]int, error) {
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", s.pid))
@@ -291,99 +319,4 @@ func (s *Stepper) halt() ([]int, error) {
 		halted = append(halted, tid)
 	}
 	return halted, nil
-}
-
-func mix(h, x uint64) uint64 { return (h<<7 | h>>57) ^ x*0x9e3779b97f4a7c15 }
-
-// digest folds the addresses that an instruction is about to touch.
-func digest(at *place, r *syscall.PtraceRegs) uint64 {
-	h := mix(1, r.Rsp)
-	if at == nil {
-		return h // no code of a Go function
-	}
-	for i := range at.inst.Mem {
-		o := &at.inst.Mem[i]
-		h = mix(h, register(o.Base, r)+register(o.Index, r)*o.Scale+o.Disp)
-	}
-	if at.rep {
-		h = mix(mix(mix(h, r.Rcx), r.Rsi), r.Rdi)
-	}
-	return h
-}
-
-func register(name string, r *syscall.PtraceRegs) uint64 {
-	switch name {
-	case "rax":
-		return r.Rax
-	case "rbx":
-		return r.Rbx
-	case "rcx":
-		return r.Rcx
-	case "rdx":
-		return r.Rdx
-	case "rsi":
-		return r.Rsi
-	case "rdi":
-		return r.Rdi
-	case "rbp":
-		return r.Rbp
-	case "rsp":
-		return r.Rsp
-	case "r8":
-		return r.R8
-	case "r9":
-		return r.R9
-	case "r10":
-		return r.R10
-	case "r11":
-		return r.R11
-	case "r12":
-		return r.R12
-	case "r13":
-		return r.R13
-	case "r14":
-		return r.R14
-	case "r15":
-		return r.R15
-	}
-	return 0
-}
-
-// Difference says where two sequences part, or is empty. In a vector kernel a
-// register counts from the moment at which it is equal in both: what is left in
-// it from the caller, which may well be secret, does not.
-func (s *Stepper) Difference(a, b []Step) string {
-	var live [registers]bool
-	for i := range min(len(a), len(b)) {
-		switch p, q := &a[i], &b[i]; {
-		case p.PC != q.PC:
-			return fmt.Sprintf("after step %d, in %s, control goes to different places", i, s.name(a[max(i-1, 0)].PC))
-		case p.Addresses != q.Addresses:
-			return fmt.Sprintf("at step %d, in %s, addresses differ", i, s.name(p.PC))
-		case p.Registers == nil:
-			clear(live[:])
-		default:
-			for r := range live {
-				if same := p.Registers[r] == q.Registers[r]; live[r] && !same {
-					return fmt.Sprintf("after step %d, in %s, registers differ", i, s.name(a[i-1].PC))
-				} else if same {
-					live[r] = true
-				}
-			}
-		}
-	}
-	if len(a) != len(b) {
-		return fmt.Sprintf("%d steps against %d", len(a), len(b))
-	}
-	return ""
-}
-
-// name is the function of an address, as it is compiled and as it is written.
-func (s *Stepper) name(pc uint64) string {
-	at := s.where[pc]
-	if at == nil {
-		return fmt.Sprintf("%#x", pc)
-	}
-	file, line := s.program.Line(pc)
-	return fmt.Sprintf("%s (%s:%d): %s %s", disasm.Short(at.fn.Name), file[strings.LastIndex(file, "/")+1:], line, at.inst.Op, at.inst.Args)
 }

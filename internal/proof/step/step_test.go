@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/teems-go/teems/internal/proof/disasm"
 	"github.com/teems-go/teems/internal/proof/rewrite"
@@ -19,6 +20,9 @@ var (
 	size  = flag.Int("n", 16, "size of the cases")
 	limit = flag.Int("limit", 10000, "most steps of a run")
 )
+
+// patience is how long one case may take.
+const patience = 2 * time.Minute
 
 // load builds the driver and reads its code.
 func load(t *testing.T, o rewrite.Options) (*rewrite.Driver, *disasm.Program) {
@@ -55,6 +59,9 @@ func runs(t *testing.T, d *rewrite.Driver, p *disasm.Program, secrets int, args 
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Better a failure than a test that hangs.
+	watchdog := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	defer watchdog.Stop()
 	names := make(chan string, 100000)
 	go func() {
 		for lines := bufio.NewScanner(out); lines.Scan(); {
@@ -70,6 +77,7 @@ func runs(t *testing.T, d *rewrite.Driver, p *disasm.Program, secrets int, args 
 		if !more {
 			break
 		}
+		watchdog.Reset(patience)
 		name := <-names
 		for strings.HasPrefix(name, "never") {
 			t.Errorf("%s", name)
