@@ -62,6 +62,10 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("%w: it takes the address of a gateway", ErrConfig)
 	case c.Identity.cluster != c.Manifest.cluster:
 		return c, fmt.Errorf("%w: the identity", ErrWrongCluster)
+	case c.Identity.register != nil && c.Identity.Era() < c.Manifest.Era():
+		return c, fmt.Errorf("%w: the identity's are of era %d, the cluster's of era %d: register again", ErrEra, c.Identity.Era(), c.Manifest.Era())
+	case c.Identity.register != nil && c.Identity.Era() > c.Manifest.Era():
+		return c, fmt.Errorf("%w: it is of era %d, and the identity of era %d: somebody gave an old manifest", ErrManifest, c.Manifest.Era(), c.Identity.Era())
 	case int64(c.Identity.id) >= int64(c.Manifest.Capacity()):
 		return c, fmt.Errorf("%w: the manifest's capacity is below the identity's ID", ErrConfig)
 	case c.QueueLimit < 0 || c.BackoffMin < 0 || c.BackoffMax < 0 || c.IOTimeout < 0:

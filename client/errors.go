@@ -21,6 +21,8 @@ var (
 
 	// ErrUnavailable: no gateway or no server answered; it may do so later.
 	ErrUnavailable = errors.New("client: the cluster cannot be reached")
+	// ErrEra: the keys of the identity are of an era that is over.
+	ErrEra = errors.New("client: the cluster has new keys")
 	// ErrUnattested: who answered did not prove to be a server of the manifest.
 	ErrUnattested = errors.New("client: the server's attestation is refused")
 	// ErrFull: the cluster has no ID left.

@@ -18,6 +18,7 @@ type Identity struct {
 	id         uint32
 	generation uint32
 	epoch      uint64 // in which it was registered
+	era        uint32 // of the cluster's keys at that time; 0 for simulated clients
 	clientKey  [32]byte
 	register   ed25519.PrivateKey // nil for simulated clients
 }
@@ -29,6 +30,7 @@ type identityFile struct {
 	ID         uint32 `json:"id"`
 	Generation uint32 `json:"generation"`
 	Epoch      uint64 `json:"epoch"`
+	Era        uint32 `json:"era,omitempty"` // from 2 on
 	ClientKey  string `json:"client_key"`
 	Key        string `json:"registration_seed"`
 }
@@ -47,6 +49,10 @@ func (i *Identity) Generation() uint32 { return i.generation }
 // Epoch is the epoch that its registration was committed in.
 func (i *Identity) Epoch() uint64 { return i.epoch }
 
+// Era is the era of the cluster's keys that its own are from. In another one it
+// is of no use: register again.
+func (i *Identity) Era() uint32 { return max(i.era, 1) }
+
 // Format prints the address and no secret, with any verb.
 func (i Identity) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "identity of %v", i.Address()) }
 
@@ -55,6 +61,9 @@ func (i *Identity) Encode() []byte {
 	file := identityFile{
 		Format: identityFormat, Cluster: hex.EncodeToString(i.cluster[:]), ID: i.id,
 		Generation: i.generation, Epoch: i.epoch, ClientKey: hex.EncodeToString(i.clientKey[:]),
+	}
+	if i.era > 1 {
+		file.Era = i.era
 	}
 	if i.register != nil {
 		file.Key = hex.EncodeToString(i.register.Seed())
@@ -88,6 +97,7 @@ func ParseIdentity(file []byte) (*Identity, error) {
 			return nil, fmt.Errorf("%w: registration_seed is 32 bytes in hexadecimal", ErrIdentity)
 		}
 		i.register = ed25519.NewKeyFromSeed(seed[:])
+		i.era = f.Era
 	}
 	return i, nil
 }

@@ -14,10 +14,10 @@ import (
 
 func TestIdentity(t *testing.T) {
 	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))
-	id := &Identity{cluster: [32]byte{1, 2, 3, 4}, id: 71, generation: 2, epoch: 9, clientKey: [32]byte(bytes.Repeat([]byte{8}, 32)), register: key}
+	id := &Identity{cluster: [32]byte{1, 2, 3, 4}, id: 71, generation: 2, epoch: 9, era: 3, clientKey: [32]byte(bytes.Repeat([]byte{8}, 32)), register: key}
 	back, err := ParseIdentity(id.Encode())
 	must(t, err)
-	if !back.register.Equal(key) || back.clientKey != id.clientKey || back.Address() != id.Address() || back.Generation() != 2 || back.Epoch() != 9 || back.Cluster() != id.cluster {
+	if !back.register.Equal(key) || back.clientKey != id.clientKey || back.Address() != id.Address() || back.Generation() != 2 || back.Epoch() != 9 || back.Era() != 3 || back.Cluster() != id.cluster {
 		t.Error("it changed")
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {

@@ -64,6 +64,9 @@ func (m *Manifest) Hash() [32]byte { return m.signed.Hash() }
 // Cluster is the id of the cluster: the hash of its public key.
 func (m *Manifest) Cluster() [32]byte { return m.cluster }
 
+// Era is the era of the cluster's keys under the manifest.
+func (m *Manifest) Era() uint32 { return uint32(m.signed.Manifest.Era) }
+
 // MaxBody is the length of the longest message, in bytes.
 func (m *Manifest) MaxBody() int { return m.g.Params().CellBytes - bodyHeader }
 

@@ -255,7 +255,7 @@ func (r *registration) take(b []byte, server int) (*Identity, error) {
 	m := r.cfg.Manifest
 	i := &Identity{
 		cluster: m.cluster, id: le.Uint32(b[4:]), generation: le.Uint32(b[8:]), epoch: le.Uint64(b[12:]),
-		clientKey: [32]byte(b[20:]), register: r.key,
+		clientKey: [32]byte(b[20:]), register: r.key, era: m.Era(),
 	}
 	if int64(i.id) >= int64(m.Capacity()) || !slices.Contains(m.g.Storages(), server) || m.g.Storages()[m.g.StorageOf(i.id)] != server ||
 		r.old != nil && (i.id != r.old.id || i.generation <= r.old.generation) || i.generation == 0 {

@@ -61,7 +61,8 @@ func newRegister(c *clusterFlags) *cobra.Command {
 		Short: "become a client of the cluster",
 		Long: `Registers with the cluster, over a connection on which a server has proved what
 code it runs, and keeps the identity. It returns once the ID is committed.
-An identity that exists is left alone.
+An identity that exists is left alone, unless it is of an era of the cluster's keys
+that is over: then it is put aside, and the client gets a new address.
 
 ` + exitCodes,
 		Example: "  teems client register --as alice --wait",
@@ -84,6 +85,9 @@ An identity that exists is left alone.
 			}
 			defer unlockIt()
 			path := filepath.Join(dir, identityFile)
+			if err := c.putAside(dir, say); err != nil {
+				return err
+			}
 			if _, err := os.Stat(path); err == nil {
 				return fmt.Errorf("%q is registered already: `teems client id --as %s` tells the address; for another client choose another name", c.as, c.as)
 			}

@@ -134,6 +134,28 @@ func (c *clusterFlags) readIdentity() (*client.Identity, error) {
 	return client.ParseIdentity(b)
 }
 
+// putAside renames an identity whose keys are of an era that is over, and forgets
+// the head that it saw last.
+func (c *clusterFlags) putAside(dir string, say func(string)) error {
+	path := filepath.Join(dir, identityFile)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	id, err := c.readIdentity()
+	if err != nil || id.Cluster() != c.manifestLoaded.Cluster() || id.Era() >= c.manifestLoaded.Era() {
+		return err
+	}
+	old := fmt.Sprintf("%s.era-%d", path, id.Era())
+	if err := os.Rename(path, old); err != nil {
+		return err
+	}
+	say(fmt.Sprintf("the cluster has new keys: the identity of era %d is put aside as %s", id.Era(), old))
+	if err := os.Remove(filepath.Join(dir, headFile)); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // session is a connected client, with the lock on its identity.
 type session struct {
 	*client.Client

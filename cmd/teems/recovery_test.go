@@ -35,13 +35,6 @@ func commands(t *testing.T, heading string) string {
 	return all.String()
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // freePorts is the first of n ports in a row that nobody uses.
 func freePorts(t *testing.T, n int) int {
 	t.Helper()
