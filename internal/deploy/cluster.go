@@ -71,7 +71,7 @@ func (c *Cluster) Coordinate(ctx context.Context, cfg coordinator.Config, gatewa
 func (c *Cluster) Run(name, binary string, args []string, stdin io.Reader, stdout io.Writer) (*Process, error) {
 	return c.group.start(job{
 		name: name, binary: binary, args: args, log: filepath.Join(c.Dir, name+"."+LogFile),
-		environment: os.Environ(), stdin: stdin, stdout: stdout, ends: true,
+		environment: os.Environ(), stdin: stdin, stdout: stdout, ends: true, cores: c.support,
 	})
 }
 

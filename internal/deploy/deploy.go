@@ -4,7 +4,8 @@
 //
 // It guarantees that the processes have an empty environment; that each that
 // ends by itself is reported, with what it said last; that Stop leaves none
-// running; and, on Linux, that none outlives the process that started it.
+// running; and, on Linux, that none outlives the process that started it, and
+// that each runs on the cores that it was given, from its first instruction on.
 //
 // It guarantees no protection whatsoever: simulated TEEs have none, and one
 // process on one machine makes every key. It is for development, for tests and
@@ -47,6 +48,8 @@ type Spec struct {
 	Parameters manifest.Parameters
 	Simulated  *manifest.SimulatedClients
 	Gateways   int
+	Cores      [][]int // by server: the cores that it may run on; nil: all
+	Support    []int   // and gateways, and what Run starts; nil: all
 
 	ServerBinary  string // see Binary
 	GatewayBinary string
@@ -76,6 +79,7 @@ type Cluster struct {
 	Fronts   []string // the servers' addresses for gateways and coordinators
 	Gateways []string // the gateways' addresses, for clients and coordinators
 
+	support  []int
 	group    *group
 	servers  []*Process
 	gateways []*Process
@@ -107,7 +111,7 @@ func Start(ctx context.Context, spec Spec) (*Cluster, error) {
 }
 
 func start(ctx context.Context, spec Spec, measurement [32]byte) (_ *Cluster, err error) {
-	c := &Cluster{Dir: spec.Dir, group: newGroup()}
+	c := &Cluster{Dir: spec.Dir, support: spec.Support, group: newGroup()}
 	defer func() {
 		if err != nil {
 			c.Stop()
@@ -123,14 +127,20 @@ func start(ctx context.Context, spec Spec, measurement [32]byte) (_ *Cluster, er
 	}
 	spec.Say(fmt.Sprintf("starting %d servers and %d gateways", len(spec.Servers), spec.Gateways))
 	for i := range spec.Servers {
-		p, err := c.group.start(onFolder(fmt.Sprintf("server %d", i), spec.ServerBinary, c.serverDir(i)))
+		j := onFolder(fmt.Sprintf("server %d", i), spec.ServerBinary, c.serverDir(i))
+		if i < len(spec.Cores) {
+			j.cores = spec.Cores[i]
+		}
+		p, err := c.group.start(j)
 		if err != nil {
 			return nil, err
 		}
 		c.servers = append(c.servers, p)
 	}
 	for i := range spec.Gateways {
-		p, err := c.group.start(onFolder(fmt.Sprintf("gateway %d", i), spec.GatewayBinary, c.gatewayDir(i)))
+		j := onFolder(fmt.Sprintf("gateway %d", i), spec.GatewayBinary, c.gatewayDir(i))
+		j.cores = spec.Support
+		p, err := c.group.start(j)
 		if err != nil {
 			return nil, err
 		}

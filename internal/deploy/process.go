@@ -96,7 +96,8 @@ type job struct {
 	environment  []string
 	stdin        io.Reader
 	stdout       io.Writer
-	ends         bool // by itself, which is not a failure
+	ends         bool  // by itself, which is not a failure
+	cores        []int // that it may run on; none: all
 }
 
 // start runs a job.
@@ -116,9 +117,18 @@ func (g *group) start(j job) (*Process, error) {
 	p.cmd.WaitDelay = time.Second
 	p.cmd.SysProcAttr = childAttributes()
 	started := make(chan error)
-	g.jobs <- func() { started <- p.cmd.Start() }
+	g.jobs <- func() {
+		if len(j.cores) == 0 {
+			started <- p.cmd.Start()
+		} else {
+			started <- onCores(j.cores, p.cmd.Start)
+		}
+	}
 	if err := <-started; err != nil {
 		p.log.Close()
+		if len(j.cores) > 0 {
+			return nil, fmt.Errorf("%w: cannot start %s on cores %v: %w", ErrBinary, j.name, j.cores, err)
+		}
 		return nil, fmt.Errorf("%w: cannot start %s: %w", ErrBinary, j.name, err)
 	}
 	g.mu.Lock()

@@ -31,3 +31,34 @@ func cpuTime(pid int) time.Duration {
 	}
 	return time.Duration(t.Nano())
 }
+
+// affinity is a set of cores, as the system takes it.
+type affinity [1024 / 64]uint64
+
+func (a *affinity) call(number uintptr) error {
+	_, _, err := syscall.RawSyscall(number, 0, unsafe.Sizeof(*a), uintptr(unsafe.Pointer(a)))
+	if err != 0 {
+		return err
+	}
+	return nil
+}
+
+// onCores calls f on this thread, which must be locked, while it may run on these
+// cores only: what f starts inherits that.
+func onCores(cores []int, f func() error) error {
+	var before, these affinity
+	for _, c := range cores {
+		if c < 0 || c >= 64*len(these) {
+			return syscall.EINVAL
+		}
+		these[c/64] |= 1 << (c % 64)
+	}
+	if err := before.call(syscall.SYS_SCHED_GETAFFINITY); err != nil {
+		return err
+	}
+	if err := these.call(syscall.SYS_SCHED_SETAFFINITY); err != nil {
+		return err
+	}
+	defer before.call(syscall.SYS_SCHED_SETAFFINITY)
+	return f()
+}

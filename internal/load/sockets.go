@@ -79,6 +79,9 @@ func (s *simulation) dial(ctx context.Context, number int, gateway string, e *en
 	if err != nil {
 		return nil, err
 	}
+	if c, ok := conn.(*net.TCPConn); ok {
+		c.SetLinger(0) // reset at the end: nobody waits, and the system forgets it at once
+	}
 	hello := wire.Preamble{Service: wire.ServiceCells, Role: e.role}.Append(nil)
 	hello = (&wire.Attach{Client: e.c.id, Salt: e.salt}).Append(hello)
 	if _, err := conn.Write(hello); err != nil {

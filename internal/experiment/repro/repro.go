@@ -83,6 +83,8 @@ func Plan(c Config) (jobs []experiment.Job, done int, err error) {
 }
 
 func plan(c *Config, done map[experiment.Key]bool) ([]experiment.Job, int, error) {
+	machine := c.Machine
+	machine.Network.ConntrackMax -= machine.Network.ConntrackMax / 8 // left to others, as package simulate does
 	var all []experiment.Experiment
 	decisions := map[experiment.Key]probe.Decision{}
 	var bad []probe.Decision
@@ -90,7 +92,7 @@ func plan(c *Config, done map[experiment.Key]bool) ([]experiment.Job, int, error
 		if c.Runners[e.System] == nil {
 			continue
 		}
-		d, err := c.Machine.Decide(e, c.Options)
+		d, err := machine.Decide(e, c.Options)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -112,7 +114,9 @@ func plan(c *Config, done map[experiment.Key]bool) ([]experiment.Job, int, error
 	for _, e := range experiment.Remaining(all, done) {
 		d := decisions[e.Key()]
 		job := experiment.Job{Experiment: e, Mode: d.Mode, Overloaded: d.Overloaded}
-		job.Cores, job.Simulator = c.Machine.Allocate(e)
+		if e.System == experiment.TEEMS { // the comparator is not a process of its own
+			job.Cores, job.Simulator = c.Machine.Allocate(e)
+		}
 		jobs = append(jobs, job)
 	}
 	return jobs, len(all) - len(jobs), nil

@@ -42,6 +42,7 @@ func (r Runner) Run(ctx context.Context, job experiment.Job) (experiment.Result,
 	o := simulate.Options{
 		Clients: job.N, Servers: job.M, Threads: job.T, CellBytes: job.B, Epochs: r.Epochs, Channel: job.Channel, Seed: r.Seed,
 		Multiplexed: job.Mode == experiment.Multiplexed, Kill: -1,
+		Cores: job.Cores, Support: job.Simulator,
 		ServerBinary: r.Server, GatewayBinary: r.Gateway, Loader: r.Loader, Say: say,
 	}
 	x, err := run(ctx, o)

@@ -22,6 +22,7 @@ import (
 	"github.com/teems-go/teems/internal/deploy"
 	"github.com/teems-go/teems/internal/load"
 	"github.com/teems-go/teems/internal/manifest"
+	"github.com/teems-go/teems/internal/probe"
 )
 
 // Kinds of errors.
@@ -67,6 +68,8 @@ type Options struct {
 	Kill        int // server to kill; -1: none
 	KillAt      int // in this epoch, counted from 1 as Epochs are
 	Fault       load.Fault
+	Cores       [][]int // by server: the cores that it may run on; nil: all
+	Support     []int   // and gateways and simulated clients; nil: all
 
 	ServerBinary, GatewayBinary string // found; see deploy.Binary
 	Loader                      string // program with the subcommand "load"
@@ -205,6 +208,9 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		if err := descriptors(2 * min(o.Clients, perProcess)); err != nil {
 			return nil, err
 		}
+		if err := tracked(2*o.Clients, probe.Look(probe.ThisHost()).Network); err != nil {
+			return nil, err
+		}
 	}
 	dir, err := os.MkdirTemp("", "teems-sim-")
 	if err != nil {
@@ -219,7 +225,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	}()
 	began := time.Now()
 	c, err := deploy.Start(ctx, deploy.Spec{
-		Dir: dir, Servers: servers, Parameters: o.parameters(), Gateways: o.processes(),
+		Dir: dir, Servers: servers, Parameters: o.parameters(), Gateways: o.processes(), Cores: o.Cores, Support: o.Support,
 		Simulated:    &manifest.SimulatedClients{Count: o.Clients, Seed: o.clientSeed()},
 		ServerBinary: o.ServerBinary, GatewayBinary: o.GatewayBinary, Say: o.Say,
 	})
@@ -237,6 +243,18 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	r.result.Seconds = time.Since(began).Seconds()
 	c.Stop()
 	return r.finish(err)
+}
+
+// tracked checks that the system can track so many connections. When it cannot,
+// it drops packets of every connection on the machine, so an eighth is left to
+// others.
+func tracked(connections int, n probe.Network) error {
+	most := n.ConntrackMax - n.ConntrackMax/8
+	if need := uint64(connections) + n.ConntrackNow; n.ConntrackMax > 0 && need > most {
+		return fmt.Errorf("%w: %d connections would be tracked, and nf_conntrack_max is %d, of which an eighth is left to others: sysctl -w net.netfilter.nf_conntrack_max=%d, wait until those of an earlier run are forgotten, or use --multiplexed",
+			ErrOptions, need, n.ConntrackMax, need+need/4)
+	}
+	return nil
 }
 
 // Overloaded says whether servers, gateway and clients have fewer cores than

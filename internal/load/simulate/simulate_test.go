@@ -8,6 +8,7 @@ import (
 
 	"github.com/teems-go/teems/internal/load"
 	"github.com/teems-go/teems/internal/manifest"
+	"github.com/teems-go/teems/internal/probe"
 	"github.com/teems-go/teems/internal/wire"
 )
 
@@ -39,6 +40,19 @@ func TestOptions(t *testing.T) {
 		change(&o)
 		if err := o.Check(); !errors.Is(err, ErrOptions) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTracked(t *testing.T) {
+	for _, c := range []struct {
+		connections int
+		most, now   uint64
+		ok          bool
+	}{{1 << 21, 0, 0, true}, {1 << 16, 1 << 18, 1 << 16, true}, {1 << 17, 1 << 18, 1 << 17, false}, {1 << 18, 1 << 18, 0, false}} {
+		err := tracked(c.connections, probe.Network{ConntrackMax: c.most, ConntrackNow: c.now})
+		if (err == nil) != c.ok || err != nil && (!errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), "nf_conntrack_max=")) {
+			t.Errorf("%+v: %v", c, err)
 		}
 	}
 }
