@@ -132,7 +132,9 @@ func TestRecovery(t *testing.T) {
 		}
 		c.log.forget()
 		c.restart(2)
-		eventually(t, "it is refused", func() bool { return c.log.has("2: mesh: no link to server", "atls") || c.log.has("2: mesh: refused", "atls") })
+		eventually(t, "it is refused", func() bool {
+			return c.log.has("2: mesh: no link to server", "atls") || c.log.has("2: mesh: refused", "atls")
+		})
 		if c.log.has("is linked") || disks.load(2).Master != kept {
 			t.Errorf("manifest %d: it is linked", 2+i)
 		}
