@@ -14,6 +14,7 @@ import (
 	"github.com/teems-go/teems/attest/bundle"
 	"github.com/teems-go/teems/attest/inspect"
 	"github.com/teems-go/teems/attest/verifiers"
+	"github.com/teems-go/teems/client"
 )
 
 // errRefused is the kind of errors of evidence that is not acceptable.
@@ -31,6 +32,7 @@ runs, and tell in words what was checked and what it says.
 
 ` + attestExitCodes,
 		Example: `  teems attest verify --evidence server.bin --policy policy.json
+  teems attest show --dir /tmp/my-cluster
   teems attest show --evidence server.bin`,
 	}, newAttestVerify(), newAttestShow())
 }
@@ -94,19 +96,34 @@ evidence is fresh, and whose key it is bound to: the report says so.
 
 func newAttestShow() *cobra.Command {
 	var e evidenceFlags
+	var c clusterFlags
 	cmd := &cobra.Command{
-		Use:   "show --evidence FILE",
-		Short: "tell what evidence says, and whether it is genuine",
-		Long: `Tells what evidence in a file says, and whether it is genuine. No policy is asked,
-so that it may be of any program: see verify.
+		Use:   "show (--evidence FILE | --dir DIR | --manifest FILE --gateway ADDRESS)",
+		Short: "tell what servers prove, or what evidence in a file says",
+		Long: `With a cluster, connects to each storage server through a gateway, has it prove
+what code it runs in which TEE, and tells what was checked. The manifest says what
+is acceptable; it is trusted by its hash (--pin), by who signed it (--signer), or
+else because it is there.
 
-` + `Exit codes: 0 genuine; 1 not genuine, or it failed; 2 bad usage.`,
-		Example: `  teems attest show --evidence server.bin
+With --evidence, tells what evidence in a file says, and whether it is genuine. No
+policy is asked, so that it may be of any program: see verify.
+
+Exit codes: 0 all accepted, or genuine; 1 refused, or it failed; 2 bad usage.`,
+		Example: `  teems attest show --dir /tmp/my-cluster
+  teems attest show --manifest manifest.json --pin 9f86d0... --gateway teems.example:7443 --json
   teems attest show --evidence testdata/snp.bin --at 2023-01-01T00:00:00Z`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if e.evidence == "" {
-				return usageError("it takes --evidence FILE")
+			cluster := c.dir != "" || c.manifest != "" || len(c.gateways) > 0
+			switch {
+			case cluster == (e.evidence != ""):
+				return usageError("it takes --evidence FILE, or a cluster: --dir DIR, or --manifest FILE and --gateway ADDRESS")
+			case cluster && e.at != "":
+				return usageError("--at is for evidence in a file: a server proves what is so now")
+			case cluster && c.dir == "" && (c.manifest == "" || len(c.gateways) == 0):
+				return usageError("without --dir it takes both --manifest FILE and --gateway ADDRESS")
+			case cluster:
+				return showCluster(cmd, &c, e.asJSON)
 			}
 			b, at, err := e.read()
 			if err != nil {
@@ -116,7 +133,47 @@ so that it may be of any program: see verify.
 		},
 	}
 	e.flags(cmd)
+	c.flags(cmd, "")
 	return cmd
+}
+
+// clusterReport is what the servers of a cluster proved.
+type clusterReport struct {
+	Verdict  string             `json:"verdict"` // accepted if all of them are
+	Manifest string             `json:"manifest"`
+	Cluster  string             `json:"cluster"`
+	Servers  []*client.Verified `json:"servers"`
+}
+
+// showCluster lets each storage server prove itself. One that fails to is in the
+// report as refused; one that cannot be reached is an error.
+func showCluster(cmd *cobra.Command, c *clusterFlags, asJSON bool) error {
+	ctx := cmd.Context()
+	if err := c.load(ctx, false, sayOn(cmd.ErrOrStderr())); err != nil {
+		return err
+	}
+	m := c.manifestLoaded
+	r := clusterReport{Verdict: inspect.Accepted, Manifest: fmt.Sprintf("%x", m.Hash()), Cluster: fmt.Sprintf("%x", m.Cluster())}
+	var refused error
+	for _, server := range m.StorageServers() {
+		v, err := client.VerifyServer(ctx, client.RegisterConfig{Manifest: m, Gateways: c.gateways, Verifiers: allVerifiers()}, server)
+		if errors.Is(err, client.ErrUnattested) {
+			r.Verdict, refused = inspect.Refused, fmt.Errorf("server %d is %w: %w", server, errRefused, err)
+			v = &client.Verified{Server: server, Report: &inspect.Report{Verdict: inspect.Refused, Summary: err.Error(), At: time.Now().UTC()}}
+		} else if err != nil {
+			return fmt.Errorf("server %d: %w", server, err)
+		}
+		r.Servers = append(r.Servers, v)
+	}
+	if asJSON {
+		return errors.Join(printJSON(cmd.OutOrStdout(), r), refused)
+	}
+	out := cmd.OutOrStdout()
+	fmt.Fprintf(out, "manifest %s\ncluster  %s\n", r.Manifest, r.Cluster)
+	for _, v := range r.Servers {
+		fmt.Fprintf(out, "\nSERVER %d\n%s", v.Server, v.Report.Text())
+	}
+	return refused
 }
 
 // tell prints a report; what is refused is an error.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/teems-go/teems/attest/simulated"
 	"github.com/teems-go/teems/client"
 )
 
@@ -26,6 +25,11 @@ give with --as, in the cluster's folder (--dir). Others reach you at your addres
 crowded out there. A token, which you make for one sender and hand over in
 confidence, lets that sender put a message an epoch into a place of its own.
 
+The manifest says which servers and which code to trust. It is trusted by its hash
+(--pin), by who signed it (--signer), or else because it is in the folder; from then
+on the identity takes only manifests that the same operators signed, or those whom
+they named.
+
 A client is seen to be connected while a command runs, and sends and receives the
 same whatever it does. What arrives meanwhile is kept for receive. The cluster
 keeps deliveries for clients that are away for a limited number of epochs.
@@ -37,12 +41,9 @@ keeps deliveries for clients that are away for a limited number of epochs.
   teems client token --as bob --for "$(teems client id --as alice)"
   teems client send --as alice --token TOKEN "hello again"`,
 	}, newRegister(&c), newID(&c), newSend(&c), newReceive(&c), newToken(&c))
+	c.flags(cmd, defaultDir())
 	f := cmd.PersistentFlags()
-	f.StringVar(&c.dir, "dir", defaultDir(), "folder of the cluster that \"teems up\" runs, and of the identities")
 	f.StringVar(&c.as, "as", "", "name of the identity")
-	f.StringVar(&c.manifest, "manifest", "", "the cluster's manifest (default: the one in --dir)")
-	f.StringVar(&c.pin, "pin", "", "the hash that the manifest must have, in hexadecimal")
-	f.StringArrayVar(&c.gateways, "gateway", nil, "address of a gateway, host:port (repeatable; default: from --dir)")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "tell on stderr what the connections do")
 	return cmd
 }
@@ -92,13 +93,16 @@ that is over: then it is put aside, and the client gets a new address.
 				return fmt.Errorf("%q is registered already: `teems client id --as %s` tells the address; for another client choose another name", c.as, c.as)
 			}
 			id, err := client.Register(ctx, client.RegisterConfig{
-				Manifest: c.manifestLoaded, Gateways: c.gateways, Verifiers: simulated.Verifiers(), Wait: wait,
+				Manifest: c.manifestLoaded, Gateways: c.gateways, Verifiers: allVerifiers(), Wait: wait,
 			})
 			if err != nil {
 				return err
 			}
 			if err := replaceFile(path, id.Encode(), 0o600); err != nil {
 				return fmt.Errorf("registered, but the identity cannot be kept: %w", err)
+			}
+			if err := c.remember(); err != nil {
+				return err
 			}
 			say(fmt.Sprintf("%s is registered, in epoch %d; the address is %v", c.as, id.Epoch(), id.Address()))
 			return nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +30,8 @@ const (
 type clusterFlags struct {
 	dir, as        string
 	manifest, pin  string
+	signers        []string
+	threshold      int
 	gateways       []string
 	verbose        bool
 	manifestLoaded *client.Manifest
@@ -85,15 +86,7 @@ func (c *clusterFlags) read(path string) error {
 	if err != nil {
 		return fmt.Errorf("no manifest: %w", err)
 	}
-	if c.pin == "" {
-		c.manifestLoaded, err = client.ParseManifestWithoutPin(file)
-		return err
-	}
-	pin, err := hex.DecodeString(c.pin)
-	if err != nil || len(pin) != 32 {
-		return usageError("--pin takes 32 bytes in hexadecimal")
-	}
-	c.manifestLoaded, err = client.ParseManifest(file, [32]byte(pin))
+	c.manifestLoaded, err = c.trusted(file)
 	return err
 }
 
@@ -192,6 +185,9 @@ func (c *clusterFlags) connect(ctx context.Context, say func(string), log *slog.
 		s.inbox.Close()
 		s.unlockIt()
 		return nil, err
+	}
+	if err := c.remember(); err != nil {
+		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
 }
