@@ -217,6 +217,8 @@ func TestTEEs(t *testing.T) {
 	for i, want := range []bool{false, true, true, true} {
 		if got := Look(h).TEEs[i]; got.Available != want {
 			t.Errorf("%v", got)
+		} else if got.Usable != want || got.Why == "" {
+			t.Errorf("%+v", got)
 		}
 	}
 }

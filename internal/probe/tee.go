@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+
+	"github.com/teems-go/teems/attest/probe"
 )
 
 // TEE is what there is of one kind of TEE.
@@ -13,6 +15,12 @@ type TEE struct {
 	Features  []string `json:"features,omitempty"`
 	Devices   []string `json:"devices,omitempty"`
 	EPC       []uint64 `json:"epc,omitempty"` // bytes, SGX only
+
+	// Usable: a program that runs where this one does could make evidence; Why
+	// says what was found or is missing, Hint what could be done about it.
+	Usable bool   `json:"usable"`
+	Why    string `json:"why"`
+	Hint   string `json:"hint,omitempty"`
 }
 
 func (t TEE) String() string {
@@ -51,7 +59,19 @@ func (h Host) tees() []TEE {
 	snp.feature(h.on("sys/module/kvm_amd/parameters/sev_snp"), "KVM can host guests")
 	snp.feature(tsm, "configfs-tsm")
 	snp.Available = h.exists("dev/sev-guest")
-	return []TEE{sgx, tdx, snp, {Kind: "simulated", Available: true, Features: []string{"for development and experiments, protects nothing"}}}
+	all := []TEE{sgx, tdx, snp, {Kind: "simulated", Available: true, Features: []string{"for development and experiments, protects nothing"}}}
+	for i, b := range probe.Machine(h.Files) { // in the same order
+		all[i].Usable, all[i].Why, all[i].Hint = b.Usable, b.Why, b.Hint
+	}
+	return all
+}
+
+// reason is why a TEE can be used from here or not, and what to do.
+func (t TEE) reason() string {
+	if t.Hint == "" {
+		return t.Why
+	}
+	return t.Why + "; " + t.Hint
 }
 
 func (t *TEE) feature(there bool, name string) {

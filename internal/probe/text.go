@@ -25,6 +25,7 @@ func (r Report) Print(w io.Writer) error {
 	p("ports        %d a source address; %s for TCP buffers", r.Network.Ports, size(r.Network.TCPMemory))
 	for _, t := range r.TEEs {
 		p("TEE          %v", t)
+		p("             %s", t.reason())
 	}
 	p("")
 	p("%-8s %9s %3s %3s  %-5s %s", "channel", "N", "M", "T", "fits", "how")
