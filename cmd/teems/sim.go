@@ -15,6 +15,7 @@ import (
 	"github.com/teems-go/teems/internal/experiment/comparator"
 	"github.com/teems-go/teems/internal/load"
 	"github.com/teems-go/teems/internal/load/simulate"
+	"github.com/teems-go/teems/internal/probe"
 	"github.com/teems-go/teems/internal/sparta"
 )
 
@@ -169,6 +170,8 @@ func simulateOnce(ctx context.Context, o simulate.Options, b binaries, say func(
 	if err != nil {
 		return nil, err
 	}
+	network := probe.Look(probe.ThisHost()).Network
+	o.TrackedMost, o.TrackedNow = network.ConntrackMax, network.ConntrackNow
 	o.ServerBinary, o.GatewayBinary, o.Loader, o.Say = b.server, b.gateway, self, say
 	return simulate.Run(ctx, o)
 }

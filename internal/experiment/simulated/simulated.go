@@ -11,6 +11,7 @@ import (
 
 	"github.com/teems-go/teems/internal/experiment"
 	"github.com/teems-go/teems/internal/load/simulate"
+	"github.com/teems-go/teems/internal/probe"
 )
 
 // Runner gives rows of TEEMS.
@@ -45,6 +46,8 @@ func (r Runner) Run(ctx context.Context, job experiment.Job) (experiment.Result,
 		Cores: job.Cores, Support: job.Simulator,
 		ServerBinary: r.Server, GatewayBinary: r.Gateway, Loader: r.Loader, Say: say,
 	}
+	network := probe.Look(probe.ThisHost()).Network
+	o.TrackedMost, o.TrackedNow = network.ConntrackMax, network.ConntrackNow
 	x, err := run(ctx, o)
 	if err != nil {
 		return experiment.Result{}, err

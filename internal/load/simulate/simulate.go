@@ -22,7 +22,6 @@ import (
 	"github.com/teems-go/teems/internal/deploy"
 	"github.com/teems-go/teems/internal/load"
 	"github.com/teems-go/teems/internal/manifest"
-	"github.com/teems-go/teems/internal/probe"
 )
 
 // Kinds of errors.
@@ -70,6 +69,10 @@ type Options struct {
 	Fault       load.Fault
 	Cores       [][]int // by server: the cores that it may run on; nil: all
 	Support     []int   // and gateways and simulated clients; nil: all
+
+	// TrackedMost and TrackedNow are how many connections the system can track,
+	// and does now. 0: it tracks none.
+	TrackedMost, TrackedNow uint64
 
 	ServerBinary, GatewayBinary string // found; see deploy.Binary
 	Loader                      string // program with the subcommand "load"
@@ -208,7 +211,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		if err := descriptors(2 * min(o.Clients, perProcess)); err != nil {
 			return nil, err
 		}
-		if err := tracked(2*o.Clients, probe.Look(probe.ThisHost()).Network); err != nil {
+		if err := o.tracked(); err != nil {
 			return nil, err
 		}
 	}
@@ -248,11 +251,11 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 // tracked checks that the system can track so many connections. When it cannot,
 // it drops packets of every connection on the machine, so an eighth is left to
 // others.
-func tracked(connections int, n probe.Network) error {
-	most := n.ConntrackMax - n.ConntrackMax/8
-	if need := uint64(connections) + n.ConntrackNow; n.ConntrackMax > 0 && need > most {
+func (o *Options) tracked() error {
+	need := 2*uint64(o.Clients) + o.TrackedNow
+	if o.TrackedMost > 0 && need > o.TrackedMost-o.TrackedMost/8 {
 		return fmt.Errorf("%w: %d connections would be tracked, and nf_conntrack_max is %d, of which an eighth is left to others: sysctl -w net.netfilter.nf_conntrack_max=%d, wait until those of an earlier run are forgotten, or use --multiplexed",
-			ErrOptions, need, n.ConntrackMax, need+need/4)
+			ErrOptions, need, o.TrackedMost, need+need/4)
 	}
 	return nil
 }

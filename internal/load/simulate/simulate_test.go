@@ -8,7 +8,6 @@ import (
 
 	"github.com/teems-go/teems/internal/load"
 	"github.com/teems-go/teems/internal/manifest"
-	"github.com/teems-go/teems/internal/probe"
 	"github.com/teems-go/teems/internal/wire"
 )
 
@@ -46,11 +45,12 @@ func TestOptions(t *testing.T) {
 
 func TestTracked(t *testing.T) {
 	for _, c := range []struct {
-		connections int
-		most, now   uint64
-		ok          bool
-	}{{1 << 21, 0, 0, true}, {1 << 16, 1 << 18, 1 << 16, true}, {1 << 17, 1 << 18, 1 << 17, false}, {1 << 18, 1 << 18, 0, false}} {
-		err := tracked(c.connections, probe.Network{ConntrackMax: c.most, ConntrackNow: c.now})
+		clients   int
+		most, now uint64
+		ok        bool
+	}{{1 << 20, 0, 0, true}, {1 << 15, 1 << 18, 1 << 16, true}, {1 << 16, 1 << 18, 1 << 17, false}, {1 << 17, 1 << 18, 0, false}} {
+		o := Options{Clients: c.clients, TrackedMost: c.most, TrackedNow: c.now}
+		err := o.tracked()
 		if (err == nil) != c.ok || err != nil && (!errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), "nf_conntrack_max=")) {
 			t.Errorf("%+v: %v", c, err)
 		}
