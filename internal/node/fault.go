@@ -28,11 +28,11 @@ func (n *Node) guard(part string) {
 }
 
 func (n *Node) fault(part string) {
-	n.cfg.Log("node: a fault in " + part + "; what it was is not said, because it could hold secrets")
 	select {
 	case n.faults <- part:
 	default: // the first one counts
 	}
+	n.cfg.Log("node: a fault in " + part + "; what it was is not said, because it could hold secrets")
 }
 
 // guarded runs f under a guard.

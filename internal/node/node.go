@@ -196,7 +196,12 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	case err := <-ended:
 		cancel()
 		all.Wait()
-		return err
+		select {
+		case part := <-n.faults: // it counts, whatever else ended the node
+			return errFault(part)
+		default:
+			return err
+		}
 	case part := <-n.faults:
 		cancel()
 		n.end(&all)
