@@ -33,7 +33,7 @@ var table = []layer{
 		"internal/load", "internal/deploy", "internal/load/simulate",
 		"experiments", "internal/experiment", "internal/experiment/figures", "internal/probe",
 		"internal/experiment/comparator", "internal/experiment/simulated",
-		"internal/experiment/repro", "internal/model",
+		"internal/experiment/repro", "internal/experiment/primitives", "internal/model",
 	}},
 	{"commands", anything, []string{
 		"cmd/teems-server", "cmd/teems-gateway", "cmd/teems",
