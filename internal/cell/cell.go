@@ -79,7 +79,7 @@ const (
 	AnswerIssued     uint8 = 1 // the MAC is valid
 	AnswerWindow     uint8 = 2 // refused: e1 and e2 break the limits
 	AnswerOverlap    uint8 = 3 // refused: the slot is given away at e1
-	AnswerBadRequest uint8 = 4 // refused: no such slot, sender or kind
+	AnswerBadRequest uint8 = 4 // refused: no such slot or kind, or a kind without use in this cluster
 )
 
 // Flags of a result and of a delivery. Public: they follow from the roster and

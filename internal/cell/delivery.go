@@ -171,7 +171,7 @@ func AnswerText(status uint8) string {
 	case AnswerOverlap:
 		return "refused: the slot is already given away in those epochs"
 	case AnswerBadRequest:
-		return "refused: there is no such slot, sender or kind"
+		return "refused: there is no such slot or kind, or the cluster has no use for it"
 	}
 	return "unknown status"
 }

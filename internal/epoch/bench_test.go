@@ -121,7 +121,6 @@ func (c *cluster) at(id uint32) [2]int {
 // submit seals every client's cells for an epoch: a message on each channel to
 // the next client of a permutation.
 func (c *cluster) submit(e uint64) {
-	macs := c.schedule.MACs()
 	p := c.g.Params()
 	for i := range c.subs {
 		c.subs[i] = c.subs[i][:0]
@@ -140,7 +139,7 @@ func (c *cluster) submit(e uint64) {
 				m.SetE2(200)
 				var in [48]byte
 				m.PutMACInput(in[:], cell.KindToken, cell.ChannelToken, id)
-				macs.Tags(cell.KindToken, in[:], m.MAC())
+				c.schedule.Tags(cell.KindToken, in[:], m.MAC())
 			}
 			binary.LittleEndian.PutUint32(m.Body(), id)
 		}

@@ -88,11 +88,10 @@ type tokenColumns struct {
 // New returns the machine of the ingestion server with role index i.
 func New(g *geometry.Geometry, i int, keys Keys, era uint32, w *oblivious.Workers, memory record.Memory) *Machine {
 	p := g.Params()
-	rules := token.Rules{Open: p.ID.Open, Slots: uint16(p.Token.In), Lmax: uint64(p.TokenEpochs), Hmax: uint64(p.HorizonEpochs)}
 	pattern := g.Pattern()
 	return &Machine{
 		g: g, index: i, nid: p.ID.Out, ntok: p.Token.Out, workers: w, memory: memory,
-		checker: token.NewChecker(rules, []token.Key{{Era: era, MAC: keys}}),
+		checker: token.NewChecker(token.RulesOf(p), []token.Key{{Era: era, MAC: keys}}, w),
 		sender:  survive.NewSender(w, keys),
 		shards:  choice.NewDivider(uint32(g.VirtualShards())),
 		wheel:   choice.NewDivider(uint32(len(pattern))),

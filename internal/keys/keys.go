@@ -19,6 +19,7 @@
 package keys
 
 import (
+	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
@@ -45,9 +46,9 @@ func (m *Master) Next(fresh ...[]byte) Master {
 type Schedule struct {
 	prk   []byte
 	era   uint32
-	token []byte // HMAC keys, derived once
-	pass  []byte
-	head  []byte
+	token cipher.Block // of the MACs of tokens, derived once
+	pass  cipher.Block // of the MACs of passes
+	head  []byte       // HMAC key
 }
 
 // New is the schedule of an era of the cluster with the given id, the hash of
@@ -55,8 +56,8 @@ type Schedule struct {
 // era is another.
 func New(master Master, cluster [32]byte, era uint32) *Schedule {
 	s := &Schedule{prk: extract(master[:], cluster[:]), era: era}
-	token, pass, head := s.Derive("token"), s.Derive("pass"), s.Derive("head")
-	s.token, s.pass, s.head = token[:], pass[:], head[:]
+	token, pass, head := s.Derive("token CBC-MAC"), s.Derive("pass CBC-MAC"), s.Derive("head")
+	s.token, s.pass, s.head = block(token[:16]), block(pass[:16]), head[:]
 	return s
 }
 

@@ -3,14 +3,15 @@ package keys
 import "sync"
 
 // Server is what the machines of one server compute under the cluster's
-// secrets: a Schedule with batches spread over T threads. Its batched methods
-// are called from one goroutine at a time, all others from any.
+// secrets: a Schedule with batches of ties and routers spread over T threads.
+// Those are called from one goroutine at a time, all other methods from any:
+// whoever needs MACs spreads the work around them as well.
 //
 // Which thread computes what follows from n and T alone.
 type Server struct {
 	*Schedule
-	seed [32]byte
-	macs []*MACs
+	seed    [32]byte
+	threads int
 }
 
 // batchLeast is the fewest values worth a thread of their own.
@@ -19,11 +20,7 @@ const batchLeast = 512
 // NewServer makes the keys of a server with T = workers threads. seed is that
 // of the manifest's simulated clients; all zeros where there are none.
 func NewServer(s *Schedule, seed [32]byte, workers int) *Server {
-	k := &Server{Schedule: s, seed: seed}
-	for range max(workers, 1) {
-		k.macs = append(k.macs, s.MACs())
-	}
-	return k
+	return &Server{Schedule: s, seed: seed, threads: max(workers, 1)}
 }
 
 // SimulatedClientKey is the key of a client that exists at genesis for a
@@ -38,38 +35,30 @@ func (k *Server) SessionKey(clientKey [32]byte, direction, role uint8, clientSal
 // AEAD is the function SessionAEAD.
 func (k *Server) AEAD(key *[SessionKeyBytes]byte) AEAD { return SessionAEAD(key) }
 
-// Tags is MACs.Tags on all threads.
-func (k *Server) Tags(kind uint8, inputs, out []byte) {
-	checkTags(kind, inputs, out)
-	k.each(len(out)/MACBytes, func(worker, from, to int) {
-		k.macs[worker].Tags(kind, inputs[from*MACInputBytes:to*MACInputBytes], out[from*MACBytes:to*MACBytes])
-	})
-}
-
 // Ties is Schedule.Ties on all threads.
 func (k *Server) Ties(epoch uint64, in, out []uint64) {
-	k.each(len(in), func(_, from, to int) {
+	k.each(len(in), func(from, to int) {
 		k.Schedule.Ties(epoch, in[from:to], out[from:to])
 	})
 }
 
 // Routers is Schedule.Routers on all threads.
 func (k *Server) Routers(a [32]byte, recipients []uint32, out []uint64) {
-	k.each(len(recipients), func(_, from, to int) {
+	k.each(len(recipients), func(from, to int) {
 		k.Schedule.Routers(a, recipients[from:to], out[from:to])
 	})
 }
 
 // each runs f over [0, n) in as many consecutive parts as there are threads.
-func (k *Server) each(n int, f func(worker, from, to int)) {
-	parts := min(len(k.macs), (n+batchLeast-1)/batchLeast)
+func (k *Server) each(n int, f func(from, to int)) {
+	parts := min(k.threads, (n+batchLeast-1)/batchLeast)
 	if parts <= 1 {
-		f(0, 0, n)
+		f(0, n)
 		return
 	}
 	var wait sync.WaitGroup
 	for w := range parts {
-		wait.Go(func() { f(w, w*n/parts, (w+1)*n/parts) })
+		wait.Go(func() { f(w*n/parts, (w+1)*n/parts) })
 	}
 	wait.Wait()
 }

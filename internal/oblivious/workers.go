@@ -46,6 +46,9 @@ func NewWorkers(t int) *Workers {
 	return w
 }
 
+// Count returns the number of workers.
+func (w *Workers) Count() int { return w.n }
+
 func (w *Workers) take() {
 	for {
 		part := int(w.next.Add(1)) - 1

@@ -55,6 +55,9 @@ func (c *Control) answer(p *Parameters, now uint64, era, client uint32, r Reques
 			return Answer{Status: AnswerBad}
 		}
 	case Pass:
+		if p.Open || p.Contact == 0 {
+			return Answer{Status: AnswerBad}
+		}
 		g.Ceiling = r.Ceiling
 	default:
 		return Answer{Status: AnswerBad}

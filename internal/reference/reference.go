@@ -10,7 +10,7 @@ package reference
 // Parameters are a deployment's public values in one epoch.
 type Parameters struct {
 	Open        bool   // priority: open
-	Contact     int    // k_contact, or k_id in the open mode
+	Contact     int    // k_contact, or k_id in the open mode; 0 without ID channel
 	Stranger    int    // k_stranger; 0 in the open mode
 	Slots       int    // k_token
 	Lmax, Hmax  uint64 // limits on tokens and passes, in epochs

@@ -61,7 +61,7 @@ func TestByHand(t *testing.T) {
 
 // TestControlByHand issues a slot's tokens one after the other.
 func TestControlByHand(t *testing.T) {
-	p := &Parameters{Slots: 2, Lmax: 4, Hmax: 8, Users: []uint32{3}, Generations: []uint32{0}}
+	p := &Parameters{Contact: 1, Slots: 2, Lmax: 4, Hmax: 8, Users: []uint32{3}, Generations: []uint32{0}}
 	c := &Control{}
 	for i, step := range []struct {
 		kind   uint8
@@ -88,6 +88,13 @@ func TestControlByHand(t *testing.T) {
 		r := Request{Kind: step.kind, Slot: step.slot, E1: step.e1, E2: step.e2}
 		if got := c.Answer(p, 10, 1, 2, []Request{r})[0]; got.Status != step.want {
 			t.Errorf("step %d: status %d, want %d", i, got.Status, step.want)
+		}
+	}
+	// Where passes have no use there are none.
+	for _, p := range []*Parameters{{Lmax: 4, Hmax: 8, Contact: 1, Open: true}, {Lmax: 4, Hmax: 8, Slots: 1}} {
+		p.Users, p.Generations = []uint32{3}, []uint32{0}
+		if got := c.Answer(p, 10, 1, 2, []Request{{Kind: Pass, E1: 12, E2: 14}})[0]; got.Status != AnswerBad {
+			t.Errorf("a pass in %+v: status %d", *p, got.Status)
 		}
 	}
 }

@@ -187,7 +187,6 @@ func (b *book) parameters() *reference.Parameters {
 func (b *book) check(t testing.TB, last uint64) (messages, overLimit, tokens int) {
 	t.Helper()
 	g, params := b.w.Geometry, b.parameters()
-	macs := b.w.Schedule.MACs()
 	verify := func(x reference.Grant) bool {
 		var in [48]byte
 		var out [16]byte
@@ -204,7 +203,7 @@ func (b *book) check(t testing.TB, last uint64) (messages, overLimit, tokens int
 		d.SetE1(x.E1)
 		d.SetE2(x.E2)
 		d.PutMACInput(in[:], x.Kind, channel, x.Sender)
-		macs.Tags(x.Kind, in[:], out[:])
+		b.w.Schedule.Tags(x.Kind, in[:], out[:])
 		return out == x.MAC
 	}
 	control := &reference.Control{}

@@ -40,9 +40,8 @@ type Machine struct {
 
 // New returns the machine of the storage server with role index d.
 func New(g *geometry.Geometry, d int, mac token.MAC, era uint32, w *oblivious.Workers, memory record.Memory) *Machine {
-	p := g.Params()
-	rules := token.Rules{Open: p.ID.Open, Slots: uint16(p.Token.In), Lmax: uint64(p.TokenEpochs), Hmax: uint64(p.HorizonEpochs)}
-	return &Machine{g: g, index: d, workers: w, memory: memory, issuer: token.NewIssuer(rules, token.Key{Era: era, MAC: mac})}
+	issuer := token.NewIssuer(token.RulesOf(g.Params()), token.Key{Era: era, MAC: mac}, w)
+	return &Machine{g: g, index: d, workers: w, memory: memory, issuer: issuer}
 }
 
 // Free gives the machine's arrays back; it is not used afterwards.

@@ -41,7 +41,7 @@ func (w *world) judge(t *testing.T, s *server, seed uint64) {
 	for _, e := range w.p.Eras {
 		keys = append(keys, token.Key{Era: e, MAC: w.mac})
 	}
-	checker := token.NewChecker(token.Rules{Open: w.p.Open, Slots: uint16(w.p.Slots)}, keys)
+	checker := token.NewChecker(token.Rules{Passes: !w.p.Open, Slots: uint16(w.p.Slots)}, keys, oblivious.NewWorkers(1))
 	if err := checker.Passes(w.epoch, dir, view, s.passes); err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}

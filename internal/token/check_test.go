@@ -8,6 +8,7 @@ import (
 
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/choice"
+	"github.com/teems-go/teems/internal/oblivious"
 	"github.com/teems-go/teems/internal/reference"
 	"github.com/teems-go/teems/internal/token"
 )
@@ -47,8 +48,9 @@ func passesOf(n int) token.Passes {
 }
 
 var (
-	rules  = token.Rules{Slots: 2, Lmax: 16, Hmax: 32}
-	shards = []uint32{3, 3} // clients 0 to 5
+	rules   = token.Rules{Passes: true, Slots: 2, Lmax: 16, Hmax: 32}
+	shards  = []uint32{3, 3} // clients 0 to 5
+	workers = oblivious.NewWorkers(1)
 )
 
 func directory(t testing.TB) *token.Directory {
@@ -92,7 +94,7 @@ func TestTokenStatuses(t *testing.T) {
 		{"recipient 2^32-1", sealed(m, base, func(g *reference.Grant) { g.Recipient = 1<<32 - 1 }), cell.StatusNoRecipient},
 	} {
 		in, out := view(1, c.g), tokensOf(1)
-		checker := token.NewChecker(rules, []token.Key{{Era: 3, MAC: m}})
+		checker := token.NewChecker(rules, []token.Key{{Era: 3, MAC: m}}, workers)
 		if err := checker.Tokens(12, directory(t), in, out); err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +106,7 @@ func TestTokenStatuses(t *testing.T) {
 	for bit := range cell.MessageHeader * 8 {
 		in, out := view(1, good), tokensOf(1)
 		in.Data[bit/8] ^= 1 << (bit % 8)
-		checker := token.NewChecker(rules, []token.Key{{Era: 3, MAC: m}})
+		checker := token.NewChecker(rules, []token.Key{{Era: 3, MAC: m}}, workers)
 		if err := checker.Tokens(12, directory(t), in, out); err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +125,7 @@ func TestRepeatedUse(t *testing.T) {
 	other := sealed(m, base, func(g *reference.Grant) { g.Slot = 1 })
 	expired := sealed(m, base, func(g *reference.Grant) { g.E2 = 11 })
 	overlapping := sealed(m, base, func(g *reference.Grant) { g.E1 = 11 })
-	checker := token.NewChecker(rules, []token.Key{{Era: 2, MAC: mac{9}}, {Era: 3, MAC: m}})
+	checker := token.NewChecker(rules, []token.Key{{Era: 2, MAC: mac{9}}, {Era: 3, MAC: m}}, workers)
 	// A cell that fails a check does not stand in the way of a later one.
 	in, out := view(1, expired, a, other, a, overlapping, expired), tokensOf(6)
 	if err := checker.Tokens(12, directory(t), in, out); err != nil {
@@ -147,7 +149,7 @@ func TestPassClasses(t *testing.T) {
 	toOther := none
 	toOther.Recipient = 3
 	in, out := view(1, pass, high, none, expired, isToken, toOther, pass), passesOf(7)
-	checker := token.NewChecker(rules, []token.Key{{Era: 3, MAC: m}})
+	checker := token.NewChecker(rules, []token.Key{{Era: 3, MAC: m}}, workers)
 	if err := checker.Passes(12, directory(t), in, out); err != nil {
 		t.Fatal(err)
 	}
@@ -161,8 +163,8 @@ func TestPassClasses(t *testing.T) {
 		}
 	}
 	open := rules
-	open.Open = true
-	if err := token.NewChecker(open, nil).Passes(12, directory(t), in, out); err != nil {
+	open.Passes = false
+	if err := token.NewChecker(open, nil, workers).Passes(12, directory(t), in, out); err != nil {
 		t.Fatal(err)
 	}
 	for i := range wantClass {
@@ -180,7 +182,7 @@ func (zeroMAC) Tags(_ uint8, _, out []byte) { clear(out) }
 // TestNoPass checks that a pass of zeros is none, even if its MAC were zero.
 func TestNoPass(t *testing.T) {
 	in, out := view(1, reference.Grant{Kind: cell.KindPass, Recipient: 2, Ceiling: 9, Era: 3, Generation: 7, E1: 1, E2: 99}), passesOf(1)
-	checker := token.NewChecker(rules, []token.Key{{Era: 3, MAC: zeroMAC{}}})
+	checker := token.NewChecker(rules, []token.Key{{Era: 3, MAC: zeroMAC{}}}, workers)
 	if err := checker.Passes(12, directory(t), in, out); err != nil {
 		t.Fatal(err)
 	}
@@ -189,16 +191,17 @@ func TestNoPass(t *testing.T) {
 	}
 }
 
-// TestManyCells crosses the borders of chunks: a submission's verdict does not
-// depend on what else is in the batch.
+// TestManyCells crosses the borders of chunks and of workers' parts: a
+// submission's verdict does not depend on what else is in the batch, nor on the
+// number of workers, nor on what the scratch held before.
 func TestManyCells(t *testing.T) {
 	m := mac{1}
 	for _, per := range []int{1, 3, 64} {
 		rng := rand.New(rand.NewPCG(uint64(per), 4))
 		var all token.Cells
 		var want []byte
-		checker := token.NewChecker(rules, []token.Key{{Era: 3, MAC: m}})
-		for s := range uint32(700 / per) {
+		checker := token.NewChecker(rules, []token.Key{{Era: 3, MAC: m}}, workers)
+		for s := range uint32(2500 / per) {
 			var grants []reference.Grant
 			for range per {
 				to := rng.Uint32N(8)
@@ -215,25 +218,28 @@ func TestManyCells(t *testing.T) {
 			all.Senders = append(all.Senders, s)
 		}
 		all.Cell, all.Submission, all.PerSender = cell.MessageHeader, per*cell.MessageHeader, per
-		out := tokensOf(all.Count())
-		run := func() {
-			if err := checker.Tokens(12, directory(t), all, out); err != nil {
-				t.Fatal(err)
-			}
-		}
-		run()
-		if string(out.Status) != string(want) {
-			t.Errorf("%d a submission: the batch's statuses differ from those of single submissions", per)
-		}
 		dir := directory(t)
-		if n := testing.AllocsPerRun(3, func() { _ = checker.Tokens(12, dir, all, out) }); n > 0 {
-			t.Errorf("%d a submission: %v allocations", per, n)
+		for _, n := range []int{1, 2, 3, 7} {
+			checker := token.NewChecker(rules, []token.Key{{Era: 3, MAC: m}}, oblivious.NewWorkers(n))
+			out := tokensOf(all.Count())
+			for range 2 {
+				clear(out.Status)
+				if err := checker.Tokens(12, dir, all, out); err != nil {
+					t.Fatal(err)
+				}
+				if string(out.Status) != string(want) {
+					t.Errorf("%d a submission, %d workers: the batch's statuses differ from those of single submissions", per, n)
+				}
+			}
+			if n := testing.AllocsPerRun(3, func() { _ = checker.Tokens(12, dir, all, out) }); n > 0 {
+				t.Errorf("%d a submission: %v allocations", per, n)
+			}
 		}
 	}
 }
 
 func TestCheckSizes(t *testing.T) {
-	checker := token.NewChecker(rules, []token.Key{{Era: 3, MAC: mac{}}})
+	checker := token.NewChecker(rules, []token.Key{{Era: 3, MAC: mac{}}}, workers)
 	in := view(1, reference.Grant{})
 	if err := checker.Tokens(1, directory(t), in, tokensOf(2)); !errors.Is(err, token.ErrSize) {
 		t.Errorf("output too long: %v", err)
@@ -284,7 +290,7 @@ func BenchmarkTokens(b *testing.B) {
 	in := token.Cells{Data: make([]byte, n*cell.MessageHeader), Cell: cell.MessageHeader,
 		Submission: cell.MessageHeader, PerSender: 1, Senders: make([]uint32, n)}
 	out, dir := tokensOf(n), directory(b)
-	checker := token.NewChecker(rules, []token.Key{{Era: 3, MAC: zeroMAC{}}})
+	checker := token.NewChecker(rules, []token.Key{{Era: 3, MAC: zeroMAC{}}}, workers)
 	for b.Loop() {
 		if err := checker.Tokens(12, dir, in, out); err != nil {
 			b.Fatal(err)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/choice"
+	"github.com/teems-go/teems/internal/oblivious"
 )
 
 // chunkRequests is about how many requests are answered at a time.
@@ -22,37 +23,61 @@ type Requests struct {
 	Clients   []uint32 // who sent each control cell
 }
 
-// Answers is where answers (cell.Answer) go: answer j of control cell i starts at First + i*Delivery + j*cell.AnswerBytes of Data.
+// Answers is where answers (cell.Answer) go: answer j of control cell i starts
+// at First + i*Delivery + j*cell.AnswerBytes of Data.
 type Answers struct {
 	Data     []byte
 	First    int
 	Delivery int
 }
 
-// Issuer answers requests at a storage server. It keeps its scratch from one
-// epoch to the next. Its methods must not be called at the same time.
+// Issuer answers requests at a storage server, on all workers. It keeps its
+// scratch from one epoch to the next. Its methods must not be called at the
+// same time, nor while its workers are in use elsewhere.
 type Issuer struct {
-	rules  Rules
-	key    Key
-	inputs []byte // of a chunk, for one kind
-	tags   [3][]byte
+	rules   Rules
+	key     Key
+	workers *oblivious.Workers
+	scratch []answering // of each part
+	parts   int         // of the batch
+	run     func(part int)
+
+	// The batch that is being answered.
+	now   uint64
+	dir   *Directory
+	slots *Slots
+	in    Requests
+	out   Answers
 }
 
-// NewIssuer returns an Issuer for the rules and the current key era.
-func NewIssuer(rules Rules, key Key) *Issuer { return &Issuer{rules: rules, key: key} }
+// answering is what a part of a batch needs for a chunk of requests.
+type answering struct {
+	inputs []byte // for one kind
+	tags   [3][]byte
+	err    error
+}
+
+// NewIssuer returns an Issuer for the rules and the current key era, on the
+// workers.
+func NewIssuer(rules Rules, key Key, w *oblivious.Workers) *Issuer {
+	x := &Issuer{rules: rules, key: key, workers: w, scratch: make([]answering, w.Count())}
+	x.run = x.answerPart
+	return x
+}
 
 // Issue answers all requests carried by epoch now and moves the watermarks of
 // s, which should be a Clone of the committed state. A token is issued if its
 // slot exists, e1 < e2, now+2 <= e1, e2-e1 <= Lmax, e2 <= now+Hmax, and e1 is
 // not below the slot's watermark, which then becomes e2; requests of one cell
-// count in order. A pass needs the same but for slot and watermark. An answer
-// repeats its request (without the field that its kind has no use for), and a
+// count in order. A pass needs the same but for slot and watermark; where the
+// rules have no passes it is a bad request, as a token is without slots. An
+// answer repeats its request (without the field that its kind has no use for), and a
 // refused one carries no MAC. If it returns an error, which depends on public
 // values only, s and out may have changed.
 //
 // Oblivious in all requests and watermarks: every request is put to every slot
-// of its client, and costs two MACs whatever it is; what shows is the shape of
-// in and who sent a control cell.
+// of its client, and costs, whatever it is, a MAC of each kind that the rules
+// have; what shows is the shape of in and who sent a control cell.
 func (x *Issuer) Issue(now uint64, dir *Directory, s *Slots, in Requests, out Answers) error {
 	n, k := len(in.Clients), in.PerClient
 	if n == 0 || k == 0 {
@@ -64,29 +89,59 @@ func (x *Issuer) Issue(now uint64, dir *Directory, s *Slots, in Requests, out An
 		s.slots != int(x.rules.Slots) {
 		return ErrSize
 	}
-	step := max(1, chunkRequests/k)
-	if len(x.inputs) < step*k*cell.MACInputBytes {
-		x.inputs = make([]byte, step*k*cell.MACInputBytes)
-		x.tags[cell.KindToken] = make([]byte, step*k*cell.MACBytes)
-		x.tags[cell.KindPass] = make([]byte, step*k*cell.MACBytes)
+	x.now, x.dir, x.slots, x.in, x.out = now, dir, s, in, out
+	x.parts = min(len(x.scratch), 1+n*k/chunkRequests)
+	x.workers.Each(x.parts, x.run)
+	x.dir, x.slots, x.in, x.out = nil, nil, Requests{}, Answers{}
+	for p := range x.parts {
+		if err := x.scratch[p].err; err != nil {
+			return err
+		}
 	}
-	for first := 0; first < n; first += step {
-		count := min(step, n-first)
-		x.authenticate(cell.KindToken, dir, in, first, count)
-		x.authenticate(cell.KindPass, dir, in, first, count)
-		for i := range count {
-			client := in.Clients[first+i]
-			marks, err := s.of(client)
-			if err != nil {
-				return err
-			}
-			for j := range k {
-				at := in.First + (first+i)*in.Control + j*cell.RequestBytes
-				to := out.First + (first+i)*out.Delivery + j*cell.AnswerBytes
-				r := cell.Request(in.Data[at : at+cell.RequestBytes])
-				status := x.decide(now, marks, r)
-				x.answer(out.Data[to:to+cell.AnswerBytes], r, status, dir.Generation(client), i*k+j)
-			}
+	return nil
+}
+
+// answerPart answers a part of the batch: a run of clients, of which none
+// occurs in another part, so that their slots are this part's alone.
+func (x *Issuer) answerPart(part int) {
+	n, k := len(x.in.Clients), x.in.PerClient
+	step := max(1, chunkRequests/k)
+	s := &x.scratch[part]
+	s.err = nil
+	if want := step * k; len(s.inputs) < want*cell.MACInputBytes {
+		s.inputs = make([]byte, want*cell.MACInputBytes)
+		for kind := range s.tags {
+			s.tags[kind] = make([]byte, want*cell.MACBytes)
+		}
+	}
+	for first, end := n*part/x.parts, n*(part+1)/x.parts; first < end && s.err == nil; first += step {
+		s.err = x.answerChunk(s, first, min(step, end-first))
+	}
+}
+
+// answerChunk answers count control cells. Tags of a kind that the rules do not
+// have stay zero.
+func (x *Issuer) answerChunk(s *answering, first, count int) error {
+	in, out, k := &x.in, &x.out, x.in.PerClient
+	if x.rules.Slots > 0 {
+		x.authenticate(s, cell.KindToken, first, count)
+	}
+	if x.rules.Passes {
+		x.authenticate(s, cell.KindPass, first, count)
+	}
+	for i := range count {
+		client := in.Clients[first+i]
+		marks, err := x.slots.of(client)
+		if err != nil {
+			return err
+		}
+		generation := x.dir.Generation(client)
+		for j := range k {
+			at := in.First + (first+i)*in.Control + j*cell.RequestBytes
+			to := out.First + (first+i)*out.Delivery + j*cell.AnswerBytes
+			r := cell.Request(in.Data[at : at+cell.RequestBytes])
+			status := x.decide(marks, r)
+			x.answer(s, out.Data[to:to+cell.AnswerBytes], r, status, generation, i*k+j)
 		}
 	}
 	return nil
@@ -94,9 +149,11 @@ func (x *Issuer) Issue(now uint64, dir *Directory, s *Slots, in Requests, out An
 
 // authenticate fills tags[kind] for every request of count control cells as if
 // all were of that kind.
-func (x *Issuer) authenticate(kind uint8, dir *Directory, in Requests, first, count int) {
+func (x *Issuer) authenticate(s *answering, kind uint8, first, count int) {
+	in := &x.in
 	for i := range count {
 		client := in.Clients[first+i]
+		generation := x.dir.Generation(client)
 		for j := range in.PerClient {
 			at := in.First + (first+i)*in.Control + j*cell.RequestBytes
 			r := cell.Request(in.Data[at : at+cell.RequestBytes])
@@ -104,21 +161,25 @@ func (x *Issuer) authenticate(kind uint8, dir *Directory, in Requests, first, co
 			if kind == cell.KindPass {
 				slot, ceiling = 0, r.Ceiling()
 			}
-			cell.PutMACInput(x.inputs[(i*in.PerClient+j)*cell.MACInputBytes:], kind, cell.ChannelOf(kind),
-				slot, r.Sender(), client, ceiling, x.key.Era, dir.Generation(client), r.E1(), r.E2())
+			cell.PutMACInput(s.inputs[(i*in.PerClient+j)*cell.MACInputBytes:], kind, cell.ChannelOf(kind),
+				slot, r.Sender(), client, ceiling, x.key.Era, generation, r.E1(), r.E2())
 		}
 	}
 	n := count * in.PerClient
-	x.key.MAC.Tags(kind, x.inputs[:n*cell.MACInputBytes], x.tags[kind][:n*cell.MACBytes])
+	x.key.MAC.Tags(kind, s.inputs[:n*cell.MACInputBytes], s.tags[kind][:n*cell.MACBytes])
 }
 
 // decide returns the status of r and moves the watermark of its slot if it is a
 // token that is issued. It reads and writes every mark.
-func (x *Issuer) decide(now uint64, marks []uint64, r cell.Request) uint8 {
+func (x *Issuer) decide(marks []uint64, r cell.Request) uint8 {
+	now := x.now
 	slot, e1, e2 := uint64(r.Slot()), r.E1(), r.E2()
 	isToken := choice.Eq(uint64(r.Kind()), uint64(cell.KindToken))
 	isPass := choice.Eq(uint64(r.Kind()), uint64(cell.KindPass))
-	fits := isPass | isToken&choice.Less(slot, uint64(x.rules.Slots))
+	fits := isToken & choice.Less(slot, uint64(x.rules.Slots))
+	if x.rules.Passes {
+		fits |= isPass
+	}
 	window := choice.LessEq(now+2, e1) & choice.Less(e1, e2) &
 		choice.LessEq(e2-e1, x.rules.Lmax) & choice.LessEq(e2, now+x.rules.Hmax)
 	overlap := choice.False
@@ -136,15 +197,15 @@ func (x *Issuer) decide(now uint64, marks []uint64, r cell.Request) uint8 {
 	return uint8(choice.Select(choice.NonZero(uint64(r.Kind())), status, uint64(cell.AnswerNone)))
 }
 
-// answer writes the answer to r; tag is its place in tags.
-func (x *Issuer) answer(a cell.Answer, r cell.Request, status uint8, generation uint32, tag int) {
+// answer writes the answer to r; tag is its place in the tags.
+func (x *Issuer) answer(s *answering, a cell.Answer, r cell.Request, status uint8, generation uint32, tag int) {
 	le := binary.LittleEndian
 	asked := choice.NonZero(uint64(r.Kind()))
 	issued := choice.Eq(uint64(status), uint64(cell.AnswerIssued))
 	isToken := choice.Eq(uint64(r.Kind()), uint64(cell.KindToken))
 	isPass := choice.Eq(uint64(r.Kind()), uint64(cell.KindPass))
-	tokenTag := x.tags[cell.KindToken][tag*cell.MACBytes : (tag+1)*cell.MACBytes]
-	passTag := x.tags[cell.KindPass][tag*cell.MACBytes : (tag+1)*cell.MACBytes]
+	tokenTag := s.tags[cell.KindToken][tag*cell.MACBytes : (tag+1)*cell.MACBytes]
+	passTag := s.tags[cell.KindPass][tag*cell.MACBytes : (tag+1)*cell.MACBytes]
 
 	a.Clear()
 	a.SetStatus(status)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/teems-go/teems/internal/cell"
+	"github.com/teems-go/teems/internal/oblivious"
 	"github.com/teems-go/teems/internal/reference"
 	"github.com/teems-go/teems/internal/token"
 )
@@ -109,7 +110,7 @@ func TestIssueAgainstReference(t *testing.T) {
 	issued := 0
 	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 3))
-		p := &reference.Parameters{Slots: rng.IntN(5), Lmax: 1 + rng.Uint64N(9), Hmax: 12 + rng.Uint64N(9)}
+		p := &reference.Parameters{Open: rng.IntN(4) == 0, Contact: rng.IntN(4), Slots: rng.IntN(5), Lmax: 1 + rng.Uint64N(9), Hmax: 12 + rng.Uint64N(9)}
 		var clients []uint32
 		shards := 1 + rng.IntN(4)
 		state := token.NewSlots(uint16(p.Slots), shards)
@@ -128,7 +129,8 @@ func TestIssueAgainstReference(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := mac{seed}
-		issuer := token.NewIssuer(token.Rules{Slots: uint16(p.Slots), Lmax: p.Lmax, Hmax: p.Hmax}, token.Key{Era: 4, MAC: m})
+		rules := token.Rules{Passes: !p.Open && p.Contact > 0, Slots: uint16(p.Slots), Lmax: p.Lmax, Hmax: p.Hmax}
+		issuer := token.NewIssuer(rules, token.Key{Era: 4, MAC: m}, workers)
 		control := &reference.Control{}
 		per := 1 + rng.IntN(4)
 		next := state.Clone()
@@ -185,6 +187,77 @@ func checkDisjoint(t *testing.T, seed uint64, issued []reference.Grant) {
 	}
 }
 
+// noMAC is a MAC that must not be asked for the kind.
+type noMAC struct {
+	MAC  token.MAC
+	kind uint8
+}
+
+func (m noMAC) Tags(kind uint8, inputs, out []byte) {
+	if kind == m.kind {
+		panic("a MAC of a kind that the rules do not have")
+	}
+	m.MAC.Tags(kind, inputs, out)
+}
+
+// TestIssueOnWorkers crosses the borders of chunks and parts: answers and
+// watermarks do not depend on the number of workers, in any rules, and no MAC is
+// computed of a kind that the rules do not have.
+func TestIssueOnWorkers(t *testing.T) {
+	const shards, users, per = 3, 500, 2
+	p := &reference.Parameters{Slots: 2, Lmax: 4, Hmax: 8}
+	var clients []uint32
+	empty := map[uint16]*token.Slots{0: token.NewSlots(0, shards), 2: token.NewSlots(2, shards)}
+	for c := range uint32(shards * users) {
+		clients = append(clients, c)
+	}
+	for v := range shards {
+		for _, s := range empty {
+			if err := s.Grow(v, users); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	dir, err := token.NewDirectory([]uint32{users, users, users}, []uint32{1, 2, 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(8, 8))
+	in := token.Requests{Data: make([]byte, len(clients)*per*cell.RequestBytes), Control: per * cell.RequestBytes, PerClient: per, Clients: clients}
+	for i := range len(clients) * per {
+		encodeRequest(in.Data[i*cell.RequestBytes:], drawRequest(rng, p, 5))
+	}
+	for _, c := range []struct {
+		rules token.Rules
+		mac   token.MAC
+	}{
+		{token.Rules{Passes: true, Slots: 2, Lmax: 4, Hmax: 8}, mac{}},
+		{token.Rules{Slots: 2, Lmax: 4, Hmax: 8}, noMAC{mac{}, cell.KindPass}},
+		{token.Rules{Passes: true, Lmax: 4, Hmax: 8}, noMAC{mac{}, cell.KindToken}},
+	} {
+		var answers, marks []byte
+		for _, n := range []int{1, 2, 5} {
+			issuer := token.NewIssuer(c.rules, token.Key{MAC: c.mac}, oblivious.NewWorkers(n))
+			out := token.Answers{Data: make([]byte, len(clients)*per*cell.AnswerBytes), Delivery: per * cell.AnswerBytes}
+			s := empty[c.rules.Slots].Clone()
+			issue := func() {
+				if err := issuer.Issue(5, dir, s, in, out); err != nil {
+					t.Fatal(err)
+				}
+			}
+			issue()
+			if n == 1 {
+				answers, marks = bytes.Clone(out.Data), s.Append(nil)
+			} else if !bytes.Equal(answers, out.Data) || !bytes.Equal(marks, s.Append(nil)) {
+				t.Errorf("%+v: %d workers answer otherwise than one", c.rules, n)
+			}
+			if a := testing.AllocsPerRun(3, issue); a > 0 {
+				t.Errorf("%+v, %d workers: %v allocations", c.rules, n, a)
+			}
+		}
+	}
+}
+
 func TestIssueErrors(t *testing.T) {
 	dir, err := token.NewDirectory([]uint32{2, 2}, []uint32{0, 0})
 	if err != nil {
@@ -194,7 +267,7 @@ func TestIssueErrors(t *testing.T) {
 	if err := s.Grow(0, 2); err != nil {
 		t.Fatal(err)
 	}
-	x := token.NewIssuer(token.Rules{Slots: 2, Lmax: 4, Hmax: 8}, token.Key{MAC: mac{}})
+	x := token.NewIssuer(token.Rules{Slots: 2, Lmax: 4, Hmax: 8}, token.Key{MAC: mac{}}, workers)
 	in := token.Requests{Data: make([]byte, 96), First: 64, Control: 96, PerClient: 1}
 	out := token.Answers{Data: make([]byte, 64), Delivery: 64}
 	for _, c := range []struct {

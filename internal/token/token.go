@@ -17,6 +17,7 @@ package token
 import (
 	"errors"
 
+	"github.com/teems-go/teems/geometry"
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/choice"
 )
@@ -31,7 +32,7 @@ var ErrForeign = errors.New("token: client's slots are not held here")
 // MAC computes authenticators in batches. Tags reads inputs of
 // cell.MACInputBytes each and writes as many tags of cell.MACBytes, under the
 // key of the kind, which is public. Implementations must be oblivious in the
-// inputs.
+// inputs, and safe for concurrent use.
 type MAC interface {
 	Tags(kind uint8, inputs, out []byte)
 }
@@ -76,10 +77,18 @@ func (d *Directory) Generation(c uint32) uint32 {
 
 // Rules are a deployment's public limits.
 type Rules struct {
-	Open  bool   // priority: open; passes are not looked at
-	Slots uint16 // k_token, slots of a mailbox
-	Lmax  uint64 // longest span of a token or pass, in epochs
-	Hmax  uint64 // how far ahead a span may end, in epochs
+	Passes bool   // false: without ID channel, or priority: open; passes are neither issued nor looked at
+	Slots  uint16 // k_token, slots of a mailbox; 0: without token channel
+	Lmax   uint64 // longest span of a token or pass, in epochs
+	Hmax   uint64 // how far ahead a span may end, in epochs
+}
+
+// RulesOf returns the rules of a deployment.
+func RulesOf(p geometry.Params) Rules {
+	return Rules{
+		Passes: p.ID.Out > 0 && !p.ID.Open, Slots: uint16(p.Token.In),
+		Lmax: uint64(p.TokenEpochs), Hmax: uint64(p.HorizonEpochs),
+	}
 }
 
 // Key is a key era that is accepted, with its MAC.

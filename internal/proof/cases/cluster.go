@@ -154,7 +154,6 @@ func (c *Cluster) at(id uint32) [2]int {
 // submit seals every client's cells for an epoch: of eight clients about one
 // sends dummies, one a bad token, one to nobody, one to client 0.
 func (c *Cluster) submit(e uint64) {
-	macs := c.schedule.MACs()
 	for i := range c.subs {
 		c.subs[i] = c.subs[i][:0]
 	}
@@ -165,7 +164,7 @@ func (c *Cluster) submit(e uint64) {
 		cell.Submission(sub).SetResultsThrough(e - 1)
 		for j := range c.g.Outs() {
 			m := cell.Submission(sub).Message(c.g.SubmissionCell(j), c.g.MessageBytes())
-			c.message(m, e, id, j >= c.g.Params().ID.Out, macs)
+			c.message(m, e, id, j >= c.g.Params().ID.Out)
 		}
 		for j := range c.g.Requests() {
 			q := cell.Control(ctl).Request(c.g.ControlRequest(j))
@@ -189,7 +188,7 @@ func (c *Cluster) submit(e uint64) {
 	}
 }
 
-func (c *Cluster) message(m cell.Message, e uint64, id uint32, onToken bool, macs *keys.MACs) {
+func (c *Cluster) message(m cell.Message, e uint64, id uint32, onToken bool) {
 	kindOf := c.kinds[id]
 	if kindOf == 0 {
 		return
@@ -210,7 +209,7 @@ func (c *Cluster) message(m cell.Message, e uint64, id uint32, onToken bool, mac
 	}
 	var in [cell.MACInputBytes]byte
 	m.PutMACInput(in[:], kind, cell.ChannelOf(kind), id)
-	macs.Tags(kind, in[:], m.MAC())
+	c.schedule.Tags(kind, in[:], m.MAC())
 	if kindOf == 2 {
 		m.MAC()[0]++
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/ingest"
+	"github.com/teems-go/teems/internal/oblivious"
 	"github.com/teems-go/teems/internal/record"
 	"github.com/teems-go/teems/internal/route"
 	"github.com/teems-go/teems/internal/store"
@@ -67,7 +68,7 @@ var Survive = []Case{
 }
 
 // cells is a case of one of the judgements of package token.
-func cells(name string, open bool, kind uint8) Case {
+func cells(name string, passes bool, kind uint8) Case {
 	return Case{Name: name, Covers: []string{"token.Directory.Find"}, make: func(b *Builder) func() {
 		w := newWorld(b.N, 1)
 		const per, width = 3, cell.MessageHeader
@@ -81,7 +82,8 @@ func cells(name string, open bool, kind uint8) Case {
 				w.fillMessage(r, cell.Message(s[k*width:(k+1)*width]), kind, uint32(k/per), max(2, b.N))
 			}
 		})
-		c := token.NewChecker(token.Rules{Open: open, Slots: 2, Lmax: 9, Hmax: 9}, []token.Key{{Era: era, MAC: w.keys}, {Era: era + 1, MAC: w.keys}})
+		c := token.NewChecker(token.Rules{Passes: passes, Slots: 2, Lmax: 9, Hmax: 9},
+			[]token.Key{{Era: era, MAC: w.keys}, {Era: era + 1, MAC: w.keys}}, oblivious.NewWorkers(1))
 		tokens := token.Tokens{Real: make([]byte, n), Status: make([]byte, n), Recipient: make([]uint32, n), Slot: make([]uint32, n)}
 		passes := token.Passes{Real: make([]byte, n), Status: make([]byte, n), Recipient: make([]uint32, n), Class: make([]byte, n), Priority: make([]uint32, n)}
 		return func() {
@@ -96,9 +98,9 @@ func cells(name string, open bool, kind uint8) Case {
 
 // Token is all of package token that meets secrets.
 var Token = []Case{
-	cells("token.Checker.Tokens", false, cell.KindToken),
-	cells("token.Checker.Passes", false, cell.KindPass),
+	cells("token.Checker.Tokens", true, cell.KindToken),
 	cells("token.Checker.Passes", true, cell.KindPass),
+	cells("token.Checker.Passes", false, cell.KindPass),
 	{
 		Name: "token.Issuer.Issue", Covers: []string{"token.Slots.Clone", "token.Slots.CopyFrom", "token.Slots.Append", "token.ParseSlots"},
 		make: func(b *Builder) func() {
@@ -114,7 +116,7 @@ var Token = []Case{
 					}
 				}
 			})
-			x := token.NewIssuer(token.Rules{Slots: 2, Lmax: 9, Hmax: 20}, token.Key{Era: era, MAC: w.keys})
+			x := token.NewIssuer(token.Rules{Passes: true, Slots: 2, Lmax: 9, Hmax: 20}, token.Key{Era: era, MAC: w.keys}, oblivious.NewWorkers(1))
 			// Watermarks become secret by what is issued.
 			slots := token.NewSlots(2, w.g.VirtualShards())
 			for v := range w.g.VirtualShards() {
