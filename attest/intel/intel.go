@@ -169,10 +169,8 @@ func (v *verification) chain(pemChain []byte) error {
 		return err
 	}
 	v.leaf, v.issuer = certs[0], certs[1]
-	switch v.issuer.Subject.CommonName {
-	case "Intel SGX PCK Platform CA", "Intel SGX PCK Processor CA":
-	default:
-		return notGenuine("the platform's certificate is issued by %.80q, which is not for platforms", v.issuer.Subject.CommonName)
+	if _, err := authority(v.issuer); err != nil {
+		return err
 	}
 	if cn := v.leaf.Subject.CommonName; cn != "Intel SGX PCK Certificate" {
 		return notGenuine("the certificate of %.80q is not that of a platform", cn)

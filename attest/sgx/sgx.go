@@ -45,6 +45,16 @@ func NewTestVerifier(root *x509.Certificate, fallback bundle.Bundle) *Verifier {
 	return &Verifier{root: root, fallback: fallback}
 }
 
+// ParseQuote reads a quote without verifying anything.
+func ParseQuote(raw []byte) (*intel.Quote, *intel.EnclaveReport, error) {
+	q, body, err := intel.ParseQuote(raw, quoteVersion, intel.TypeSGX, intel.ReportBytes)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := intel.ParseEnclaveReport(body)
+	return q, r, err
+}
+
 // Verify implements [attest.Verifier].
 func (v *Verifier) Verify(e attest.Evidence, now time.Time) (attest.Claims, error) {
 	if v == nil || v.root == nil {
@@ -60,11 +70,7 @@ func (v *Verifier) Verify(e attest.Evidence, now time.Time) (attest.Claims, erro
 	if err != nil {
 		return attest.Claims{}, err
 	}
-	q, body, err := intel.ParseQuote(b.Report, quoteVersion, intel.TypeSGX, intel.ReportBytes)
-	if err != nil {
-		return attest.Claims{}, err
-	}
-	r, err := intel.ParseEnclaveReport(body)
+	q, r, err := ParseQuote(b.Report)
 	if err != nil {
 		return attest.Claims{}, err
 	}

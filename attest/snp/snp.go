@@ -221,7 +221,7 @@ func (x *verification) revocation(root Root, c *x509.Certificate, der []byte) er
 		return err
 	}
 	for _, c := range []*x509.Certificate{root.Intermediate, c} {
-		if intel.Revokes(l, c.SerialNumber) {
+		if c != nil && intel.Revokes(l, c.SerialNumber) {
 			return fmt.Errorf("%w: %w: AMD's list names the certificate of %.80q", attest.ErrNotGenuine, attest.ErrRevoked, c.Subject.CommonName)
 		}
 	}

@@ -67,11 +67,13 @@ func parseBody(b []byte) *Body {
 
 // Parse reads a quote without verifying anything.
 func Parse(raw []byte) (*Body, error) {
-	_, body, err := parse(raw)
+	_, body, err := ParseQuote(raw)
 	return body, err
 }
 
-func parse(raw []byte) (*intel.Quote, *Body, error) {
+// ParseQuote is like Parse, and returns as well what the quote has in common
+// with one of SGX.
+func ParseQuote(raw []byte) (*intel.Quote, *Body, error) {
 	q, b, err := intel.ParseQuote(raw, quoteVersion, intel.TypeTDX, bodyBytes)
 	if err != nil {
 		return nil, nil, err
@@ -138,7 +140,7 @@ func (v *Verifier) Verify(e attest.Evidence, now time.Time) (attest.Claims, erro
 	if err != nil {
 		return attest.Claims{}, err
 	}
-	q, body, err := parse(b.Report)
+	q, body, err := ParseQuote(b.Report)
 	if err != nil {
 		return attest.Claims{}, err
 	}

@@ -83,7 +83,7 @@ var inputs = []input{
 	{"operators' key files", unused, "the code is linked, and the server does not call it", []string{
 		"internal/manifest os.Open", "internal/manifest os.OpenFile", "internal/manifest os.Remove",
 	}},
-	{"`genesis.json`, `secret.sealed`, the standard error", output, "written", []string{
+	{"`genesis.json`, `evidence.bin`, `secret.sealed`, the standard error", output, "written", []string{
 		"internal/node/deployment os.CreateTemp", "internal/node/deployment os.Remove", "internal/node/deployment os.Rename", "internal/node/deployment os.Open",
 		"cmd/teems-server os.Stderr", "cmd/teems-server os.NewFile", "cmd/teems-server os.DevNull", "cmd/teems-server os.Exit",
 		"cmd/teems-server syscall.Open", "cmd/teems-server syscall.Close", "cmd/teems-server syscall.Dup3", "cmd/teems-server syscall.Syscall",

@@ -133,7 +133,13 @@ func acceptable(f *deployment.Folder, tee attest.Issuer) error {
 	if err != nil {
 		return err
 	}
+	if err := f.KeepEvidence(evidence); err != nil {
+		return err
+	}
 	if _, err := attest.Appraise(allVerifiers, f.Manifest.Manifest.Policy(), evidence, data, time.Now()); err != nil {
+		if errors.Is(err, attest.ErrEvidence) || errors.Is(err, attest.ErrExpired) {
+			err = fmt.Errorf("%w; if collateral is missing or has ended, outside the TEE: teems collateral fetch --folder %s", err, f.Path)
+		}
 		return fmt.Errorf("the manifest does not accept this server, so no other server or client would: %w", err)
 	}
 	return nil

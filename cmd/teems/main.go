@@ -91,7 +91,8 @@ neither what people write nor who writes to whom, how much and how often.
   teems repro                                 run the published experiments, draw figures
   teems model                                 predict what this machine cannot show
   teems manifest show FILE                    what a deployment is made of
-  teems attest verify --help                  what a server proves about itself`,
+  teems attest verify --help                  what a server proves about itself
+  teems collateral fetch --folder DIR         what the vendor publishes of a server's platform`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          unknownCommand,
@@ -99,7 +100,7 @@ neither what people write nor who writes to whom, how much and how often.
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%v", err) })
-	root.AddCommand(newUp(), newClient(), newSim(), newShortTest(), newProbe(), newRepro(), newModel(), newManifest(), newAttest(), newLoad())
+	root.AddCommand(newUp(), newClient(), newSim(), newShortTest(), newProbe(), newRepro(), newModel(), newManifest(), newAttest(), newCollateral(), newLoad())
 	return root
 }
 

@@ -28,12 +28,14 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	mirrored, file := mirror(t), mirrorFile(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireUniqueNames: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("RECORDED", recorded)
 			e.Setenv("PUBLISHED", published)
-			return nil
+			e.Setenv("MIRROR", mirrored)
+			return os.WriteFile(filepath.Join(e.WorkDir, "recorded.bin"), file, 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitCode},
 	})

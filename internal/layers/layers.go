@@ -24,7 +24,7 @@ var table = []layer{
 		"attest/tsm", "attest/platform",
 	}},
 	{"L3 nodes, untrusted parts, simulators", module, []string{
-		"internal/arena", "internal/coordinator", "internal/gateway", "internal/node", "internal/node/deployment", "internal/simnet",
+		"internal/arena", "internal/collateral", "internal/coordinator", "internal/gateway", "internal/node", "internal/node/deployment", "internal/simnet",
 	}},
 	{"client library", module, []string{
 		"client", "teemstest",

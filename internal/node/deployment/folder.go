@@ -7,6 +7,8 @@
 //	secret.sealed     the cluster's secret, sealed by the TEE, and the newest manifest
 //	                  under which it was in use; absent until there is one
 //	genesis.json      under manifest 1: the cluster's public key and evidence over it
+//	evidence.bin      what this server proved of itself when it started last, for whoever
+//	                  fetches collateral
 //	collateral.bin    what the TEE's vendor publishes of this platform (package bundle);
 //	                  absent in simulation, and where the evidence needs none
 //
@@ -26,6 +28,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/teems-go/teems/attest"
 	"github.com/teems-go/teems/attest/bundle"
 	"github.com/teems-go/teems/internal/manifest"
 )
@@ -36,6 +39,8 @@ const (
 	ServerFile   = "server.json"
 	SecretFile   = "secret.sealed"
 	GenesisFile  = "genesis.json"
+	// EvidenceFile says to the helper which platform it is.
+	EvidenceFile = "evidence.bin"
 	// CollateralFile is renewed by an untrusted helper while the server runs.
 	CollateralFile = "collateral.bin"
 
@@ -90,6 +95,15 @@ func Open(path string) (*Folder, error) {
 // Collateral reads the folder's collateral anew whenever evidence is made.
 func (f *Folder) Collateral() bundle.Source {
 	return bundle.File(filepath.Join(f.Path, CollateralFile))
+}
+
+// KeepEvidence writes evidence of this server, which is public, into the folder.
+func (f *Folder) KeepEvidence(e attest.Evidence) error {
+	b, err := e.Encode()
+	if err != nil {
+		return err
+	}
+	return f.write(EvidenceFile, b)
 }
 
 // Successor reads the folder again. It returns nil as long as the manifest in
