@@ -3,8 +3,10 @@
 // and small pages cost more than the routing itself, and the garbage collector
 // neither counts nor scans it. It implements record.Memory.
 //
-// Sizes are public. Memory that is given back is kept for the next array of
-// about that size, never returned to the system. It is not cleared.
+// Sizes are public, and so is when memory is asked for. Memory that is given
+// back is kept for the next array of about that size; what nothing has asked
+// for during the next 64 requests, several epochs, goes back to the system.
+// It is not cleared.
 package arena
 
 import (
@@ -14,18 +16,27 @@ import (
 const (
 	page  = 2 << 20 // of huge pages
 	least = 1 << 20 // what is smaller comes from the heap
+	idle  = 64      // requests that memory given back is kept for
 )
 
 // Arena is a source of bulk memory. It is safe for concurrent use.
 type Arena struct {
 	mu    sync.Mutex
-	mine  map[*byte][]byte // every mapping that is given out
-	free  [][]byte
+	mine  map[*byte]mapping // that are given out, by their first byte
+	free  []mapping
+	gets  int // requests so far
 	bytes int
 }
 
+// mapping is memory of the system's.
+type mapping struct {
+	b     []byte // whole huge pages
+	whole []byte // what the system gave, around b
+	since int    // requests before it was given back
+}
+
 // New makes an arena that has mapped nothing yet.
-func New() *Arena { return &Arena{mine: map[*byte][]byte{}} }
+func New() *Arena { return &Arena{mine: map[*byte]mapping{}} }
 
 // Get returns n bytes of any content, aligned to a page if they are many.
 func (a *Arena) Get(n int) []byte {
@@ -35,26 +46,49 @@ func (a *Arena) Get(n int) []byte {
 	size := (n + page - 1) / page * page
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.gets++
+	m, ok := a.reuse(size)
+	a.trim()
+	if !ok {
+		if m, ok = mapped(size); !ok {
+			return heap(n)
+		}
+		a.bytes += size
+	}
+	a.mine[&m.b[0]] = m
+	return m.b[:n]
+}
+
+// reuse takes the smallest free mapping that fits, if one is not much too large.
+func (a *Arena) reuse(size int) (m mapping, ok bool) {
 	best := -1
 	for i, f := range a.free {
-		if len(f) >= size && len(f) <= size+size/4 && (best < 0 || len(f) < len(a.free[best])) {
+		if len(f.b) >= size && len(f.b) <= size+size/4 && (best < 0 || len(f.b) < len(a.free[best].b)) {
 			best = i
 		}
 	}
-	if best >= 0 {
-		b := a.free[best]
-		a.free[best] = a.free[len(a.free)-1]
-		a.free = a.free[:len(a.free)-1]
-		a.mine[&b[0]] = b
-		return b[:n]
+	if best < 0 {
+		return mapping{}, false
 	}
-	b, ok := mapped(size)
-	if !ok {
-		return heap(n)
+	return a.takeFree(best), true
+}
+
+func (a *Arena) takeFree(i int) mapping {
+	m, last := a.free[i], len(a.free)-1
+	a.free[i], a.free[last] = a.free[last], mapping{}
+	a.free = a.free[:last]
+	return m
+}
+
+// trim gives back to the system what has been idle.
+func (a *Arena) trim() {
+	for i := len(a.free) - 1; i >= 0; i-- {
+		if a.gets-a.free[i].since >= idle {
+			m := a.takeFree(i)
+			a.bytes -= len(m.b)
+			unmap(m)
+		}
 	}
-	a.mine[&b[0]] = b
-	a.bytes += size
-	return b[:n]
 }
 
 // Put gives back what Get returned, or its beginning. Other memory is left alone.
@@ -64,9 +98,10 @@ func (a *Arena) Put(b []byte) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if whole, ok := a.mine[&b[:1][0]]; ok {
-		delete(a.mine, &whole[0])
-		a.free = append(a.free, whole)
+	if m, ok := a.mine[&b[:1][0]]; ok {
+		delete(a.mine, &m.b[0])
+		m.since = a.gets
+		a.free = append(a.free, m)
 	}
 }
 

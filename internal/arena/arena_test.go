@@ -36,3 +36,23 @@ func TestArena(t *testing.T) {
 	}
 	a.Put(nil)
 }
+
+// TestIdle: what nothing asks for goes back to the system, after a while; what
+// is asked for again and again stays.
+func TestIdle(t *testing.T) {
+	a := New()
+	once, often := a.Get(20<<20), a.Get(4<<20)
+	a.Put(once)
+	for range idle {
+		a.Put(often)
+		if again := a.Get(4 << 20); runtime.GOOS == "linux" && &again[0] != &often[0] {
+			t.Fatal("memory in use every time was not kept")
+		}
+	}
+	if got := a.Bytes(); got > 4<<20 {
+		t.Errorf("%d bytes are mapped, want 4 MiB: 20 MiB were idle for %d requests", got, idle)
+	}
+	if big := a.Get(20 << 20); len(big) != 20<<20 || a.Bytes() > 24<<20 {
+		t.Errorf("%d bytes are mapped after 20 MiB were asked for again, want 24 MiB", a.Bytes())
+	}
+}

@@ -2,4 +2,6 @@
 
 package arena
 
-func mapped(int) ([]byte, bool) { return nil, false }
+func mapped(int) (mapping, bool) { return mapping{}, false }
+
+func unmap(mapping) {}
