@@ -24,15 +24,16 @@ func (s *Server) sendBytes(to int, kind Kind, data []byte, width, n, most int) {
 	}
 }
 
-// sendRows sends a table, whose first row has the given number on its link.
-func (s *Server) sendRows(to int, kind Kind, rows record.Table, first int) {
+// sendRows sends rows of a table that has the lease; the first has the given
+// number on its link.
+func (s *Server) sendRows(to int, kind Kind, rows record.Table, first int, l *lease) {
 	n, most := rows.Len(), s.cfg.Geometry.FrameRows()
 	if to == s.cfg.Self {
 		most = max(n, 1)
 	}
 	for from := 0; from < n; from += most {
 		k := min(most, n-from)
-		s.send(PeerFrame{To: to, Header: s.header(kind, first+from, k), Parts: rows.Payload(from, from+k), lease: s.views})
+		s.send(PeerFrame{To: to, Header: s.header(kind, first+from, k), Parts: rows.Payload(from, from+k), lease: l})
 	}
 }
 
@@ -44,6 +45,7 @@ func (s *Server) progress() {
 			f := s.inbox[0]
 			s.inbox = s.inbox[1:]
 			s.bulk(s.cfg.Self, f)
+			f.Sent()
 			continue
 		}
 		if !s.step() {
@@ -66,12 +68,14 @@ func (s *Server) step() bool {
 			s.stop(err)
 			return false
 		}
+		l := &lease{}
 		for c := range t.at.Chunks(s.i) {
 			for r, to := range g.Routers() {
 				rows, first := s.ingest.Section(c, r)
-				s.sendRows(to, Deal, rows, first)
+				s.sendRows(to, Deal, rows, first, l)
 			}
 		}
+		s.sending = append(s.sending, sending{l, s.ingest.Release()})
 	case s.r >= 0 && !t.decided && s.route.HeadersComplete():
 		t.decided = true
 		s.route.Decide()
@@ -81,9 +85,11 @@ func (s *Server) step() bool {
 	case s.r >= 0 && !t.routed && s.route.Complete():
 		t.routed = true
 		s.route.Route()
+		l := &lease{}
 		for d, to := range g.Storages() {
-			s.sendRows(to, Section, s.route.Section(d), 0)
+			s.sendRows(to, Section, s.route.Section(d), 0, l)
 		}
+		s.sending = append(s.sending, sending{l, s.route.Release()})
 	case !t.placed && s.store.Complete():
 		t.placed = true
 		t.out.boxes = s.store.Place()

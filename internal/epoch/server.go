@@ -73,6 +73,7 @@ type Server struct {
 	early    []earlyFrame
 
 	views   *lease // of the roles' arrays, which frames view
+	sending []sending
 	retired []retired
 	dropped []*outcome // whose mailboxes are to be given back
 
@@ -169,9 +170,29 @@ type retired struct {
 	store  *store.Machine
 }
 
+// sending is a table that its role is done with, of which frames may still be
+// unsent.
+type sending struct {
+	lease *lease
+	table record.Table
+}
+
+// reclaim gives back the tables whose frames have all been sent, so that the
+// next table takes their memory.
+func (s *Server) reclaim() {
+	s.sending = slices.DeleteFunc(s.sending, func(t sending) bool {
+		if !t.lease.free() {
+			return false
+		}
+		t.table.Free(s.cfg.Memory)
+		return true
+	})
+}
+
 // release gives back the memory of what nobody reads any more: machines set
 // aside, and mailboxes whose cells are sealed.
 func (s *Server) release() {
+	s.reclaim()
 	s.retired = slices.DeleteFunc(s.retired, func(r retired) bool {
 		if !r.lease.free() {
 			return false
@@ -351,15 +372,15 @@ func (s *Server) votes() {
 // A frame for a peer that is down is dropped: a new link, or a new attempt,
 // brings what is needed.
 func (s *Server) send(f PeerFrame) {
-	if f.To == s.cfg.Self {
-		s.inbox = append(s.inbox, f)
-		return
-	}
-	if s.stopped != nil || !s.peers[f.To].up {
+	if f.To != s.cfg.Self && (s.stopped != nil || !s.peers[f.To].up) {
 		return
 	}
 	if f.lease != nil {
 		f.lease.out.Add(1)
+	}
+	if f.To == s.cfg.Self {
+		s.inbox = append(s.inbox, f)
+		return
 	}
 	s.ready.Peers = append(s.ready.Peers, f)
 }

@@ -298,6 +298,14 @@ func (m *Machine) split() {
 	}
 }
 
+// Release hands the table over, of which sections are views, once every Section
+// was taken: it belongs to the caller, and the next attempt gets another.
+func (m *Machine) Release() record.Table {
+	t := m.table
+	m.table = record.Table{}
+	return t
+}
+
 // Section is what chunk c deals to router r, and its first row among all that
 // this server deals to that router.
 func (m *Machine) Section(c, r int) (rows record.Table, first int) {

@@ -40,6 +40,7 @@ type Machine struct {
 	ranks       []byte
 
 	table     record.Table
+	ready     bool // the table has the attempt's size
 	tableFrom record.Receiver
 	labels    []uint32
 	kept      []byte
@@ -53,7 +54,7 @@ func New(g *geometry.Geometry, r int, w *oblivious.Workers, memory record.Memory
 // Free gives the machine's arrays back; it is not used afterwards.
 func (m *Machine) Free() { m.table.Free(m.memory) }
 
-// Begin makes room for what the ingestion servers will send.
+// Begin waits for what the ingestion servers will send.
 func (m *Machine) Begin(at *geometry.Attempt) {
 	m.attempt = at
 	ingestions := len(m.g.Ingestions())
@@ -65,7 +66,16 @@ func (m *Machine) Begin(at *geometry.Attempt) {
 	m.tableFrom.Reset(ingestions, func(i int) (int, int) {
 		return at.RouterOffset(i, m.index), at.DealRows(i, m.index)
 	})
-	m.table = m.table.Resize(m.memory, at.RouterWork(m.index), m.g.Stride())
+	m.ready = false
+}
+
+// room makes room for records, when the first of them come: by then the tables
+// that were dealt from may be free, and serve again.
+func (m *Machine) room() {
+	if !m.ready {
+		m.table = m.table.Resize(m.memory, m.attempt.RouterWork(m.index), m.g.Stride())
+		m.ready = true
+	}
 }
 
 // Headers takes rows [first, first+rows) of ingestion server i's headers.
@@ -101,6 +111,7 @@ func (m *Machine) Ranks(i int) []byte {
 
 // Deal takes rows [first, first+rows) of what ingestion server i deals.
 func (m *Machine) Deal(i int, first, rows uint32, heads, bodies []byte) error {
+	m.room()
 	if !m.table.Fits(rows, heads, bodies) {
 		return ErrFrame
 	}
@@ -122,6 +133,7 @@ func (m *Machine) Complete() bool { return m.tableFrom.Complete() }
 // and splits. Oblivious in all heads and bodies; costs one pass over the heads
 // that touches every counter and one exact-size split of the bodies.
 func (m *Machine) Route() {
+	m.room()
 	n, work := m.attempt.RouterRows(m.index), m.attempt.RouterWork(m.index)
 	m.table.Clear(n, work)
 	m.labels, m.kept = record.Grow(m.labels, work), record.Grow(m.kept, work)
@@ -139,6 +151,14 @@ func (m *Machine) Route() {
 	}
 	discarded := work - m.attempt.SectionRows(m.index)
 	m.workers.Split(m.labels, append(sizes, discarded), m.table.Heads, m.table.Bodies)
+}
+
+// Release hands the table over, of which sections are views, once every Section
+// was taken: it belongs to the caller, and the next attempt gets another.
+func (m *Machine) Release() record.Table {
+	t := m.table
+	m.table = record.Table{}
+	return t
 }
 
 // Section is what goes to storage server d: exactly geometry's Section rows.

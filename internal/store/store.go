@@ -33,6 +33,7 @@ type Machine struct {
 	attempt *geometry.Attempt
 
 	table record.Table
+	ready bool // the table has the attempt's size
 	from  record.Receiver
 	want  []uint32
 	kept  []byte
@@ -47,17 +48,27 @@ func New(g *geometry.Geometry, d int, mac token.MAC, era uint32, w *oblivious.Wo
 // Free gives the machine's arrays back; it is not used afterwards.
 func (m *Machine) Free() { m.table.Free(m.memory) }
 
-// Begin makes room for what the routers will send.
+// Begin waits for what the routers will send.
 func (m *Machine) Begin(at *geometry.Attempt) {
 	m.attempt = at
 	m.from.Reset(len(m.g.Routers()), func(r int) (int, int) {
 		return at.StoreOffset(r, m.index), at.Section(r, m.index)
 	})
-	m.table = m.table.Resize(m.memory, at.Places(m.index), m.g.Stride())
+	m.ready = false
+}
+
+// room makes room for records, when the first of them come: by then tables of
+// this server's other roles may be free, and serve again.
+func (m *Machine) room() {
+	if !m.ready {
+		m.table = m.table.Resize(m.memory, m.attempt.Places(m.index), m.g.Stride())
+		m.ready = true
+	}
 }
 
 // Section takes rows [first, first+rows) of router r's section.
 func (m *Machine) Section(r int, first, rows uint32, heads, bodies []byte) error {
+	m.room()
 	if !m.table.Fits(rows, heads, bodies) {
 		return ErrFrame
 	}
@@ -83,6 +94,7 @@ func (m *Machine) Complete() bool { return m.from.Complete() }
 // Oblivious in heads and bodies. Costs two sorts of the heads and one placement
 // of the bodies.
 func (m *Machine) Place() record.Table {
+	m.room()
 	n, cells := m.attempt.Places(m.index), m.attempt.Cells(m.index)
 	m.table.Clear(m.attempt.StoreRows(m.index), n)
 	m.want, m.kept = record.Grow(m.want, n), record.Grow(m.kept, n)

@@ -39,6 +39,8 @@ var public = map[string]string{
 	"token.Slots.Grow":           "lengths only",
 	"ingest.Machine.Free":        "lengths only",
 	"route.Machine.Free":         "lengths only",
+	"ingest.Machine.Release":     "hands memory over",
+	"route.Machine.Release":      "hands memory over",
 	"store.Machine.Free":         "lengths only",
 	"ingest.New":                 "public tables",
 	"route.New":                  "public tables",
