@@ -117,7 +117,7 @@ func TestSimOnFourServers(t *testing.T) {
 		}
 	}
 	frames := func(rows, most int) int { return (rows + most - 1) / most }
-	want := (1<<17+k)*272 + link*(24+4) + 64*(128+frames(k, 3855)+2*frames(link, 43690))
+	want := (1<<17+k)*272 + link*(24+4) + 64*(128+frames(k, 1024)+2*frames(link, 11605))
 	if got := a.LinkBytes(0, 1); got != int64(want) {
 		t.Errorf("a link carries %d bytes, want %d", got, want)
 	}

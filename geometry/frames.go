@@ -4,8 +4,9 @@ package geometry
 // of payloads, what follows a frame's header; layouts are in docs/protocol.md,
 // section 2.
 const (
-	FrameHeaderBytes = 64      // header of a frame between servers
-	FrameLimit       = 1 << 20 // largest payload between servers
+	FrameHeaderBytes = 64        // header of a frame between servers
+	FrameLimit       = 1 << 20   // largest payload between servers
+	FrameUsual       = 272 << 10 // that bulk payloads are cut to: 1024 rows of 256-byte cells
 
 	SyncBytes     = 40 // committed u64, head 32
 	MemberBytes   = 40 // one registration
@@ -31,13 +32,17 @@ const (
 	rosterHeadBytes     = 4
 )
 
+// leastFrameRows keeps the header small beside the rows, however long they are.
+const leastFrameRows = 64
+
 // FrameRows returns the most rows of a Deal or Section frame: as many whole rows
-// as FrameLimit holds, at least 64.
-func (g *Geometry) FrameRows() int { return FrameLimit / g.RowBytes() }
+// as FrameUsual holds, so that a frame stays in a core's cache from the cipher to
+// the table, and at least 64, which FrameLimit holds for any cell.
+func (g *Geometry) FrameRows() int { return max(leastFrameRows, FrameUsual/g.RowBytes()) }
 
 // HeaderFrameRows returns the most rows of a Headers frame, and of a Ranks frame,
 // so that one Ranks frame answers one Headers frame.
-func (g *Geometry) HeaderFrameRows() int { return FrameLimit / HeaderBytes }
+func (g *Geometry) HeaderFrameRows() int { return FrameUsual / HeaderBytes }
 
 // RowFrameBytes returns the payload of a Deal or Section frame of so many rows.
 func (g *Geometry) RowFrameBytes(rows int) int { return rows * g.RowBytes() }

@@ -23,8 +23,8 @@ func TestSizesOfTheDefaults(t *testing.T) {
 		{"ControlBytes", (*Geometry).ControlBytes, 128, 256},
 		{"ResultBytes", (*Geometry).ResultBytes, 112, 112},
 		{"DeliveryBytes", (*Geometry).DeliveryBytes, 96 + 2*272 + 2*64, 96 + 8*272 + 6*64},
-		{"FrameRows", (*Geometry).FrameRows, 3855, 3855},
-		{"HeaderFrameRows", (*Geometry).HeaderFrameRows, 43690, 43690},
+		{"FrameRows", (*Geometry).FrameRows, 1024, 1024},
+		{"HeaderFrameRows", (*Geometry).HeaderFrameRows, 11605, 11605},
 		{"CommittedBytes", (*Geometry).CommittedBytes, 64, 64},
 		{"ClientUpLimit", (*Geometry).ClientUpLimit, 20 + 704 + 16, 20 + 704 + 16},
 		{"ClientDownLimit", (*Geometry).ClientDownLimit, 12 + 768 + 16, 12 + 2656 + 16},
@@ -78,7 +78,7 @@ func TestLayoutsTile(t *testing.T) {
 		if end := g.ResultStatus(g.Outs()); g.ResultBytes()%16 != 0 || g.ResultBytes() < end || g.ResultBytes() >= end+16 {
 			t.Fatalf("seed %d: result of %d for %d", seed, g.ResultBytes(), g.Outs())
 		}
-		if n := g.FrameRows(); n < 64 || g.RowFrameBytes(n) > FrameLimit || g.RowFrameBytes(n+1) <= FrameLimit {
+		if n := g.FrameRows(); n < 64 || g.RowFrameBytes(n) > FrameLimit || n > 64 && g.RowFrameBytes(n) > FrameUsual || g.RowFrameBytes(n+1) <= FrameUsual {
 			t.Fatalf("seed %d: %d rows a frame", seed, n)
 		}
 		for _, n := range []int{g.HeaderFrameBytes(g.HeaderFrameRows()), g.RankFrameBytes(g.HeaderFrameRows()),

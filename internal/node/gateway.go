@@ -16,7 +16,7 @@ import (
 
 const (
 	batchCells  = 1024
-	batchBytes  = 4 << 20
+	batchBytes  = 1 << 20   // of sealed cells in a batch, but room for one at least
 	frontBuffer = 256 << 10 // read from a gateway at once
 )
 
@@ -148,7 +148,8 @@ func (g *gatewayLink) begin() *batch {
 		g.batch, _ = batches.Get().(*batch)
 	}
 	if g.batch == nil {
-		g.batch = &batch{data: make([]byte, 0, batchBytes), cells: make([]session.Cell, 0, batchCells)}
+		one := g.f.n.g.UpCellBytes()
+		g.batch = &batch{data: make([]byte, 0, max(one, min(batchBytes, batchCells*one))), cells: make([]session.Cell, 0, batchCells)}
 	}
 	return g.batch
 }

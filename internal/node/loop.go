@@ -17,7 +17,7 @@ import (
 
 // Queues in front of the machine, in events, and its times.
 const (
-	peerQueue    = 32 // frames of other servers, up to 1 MiB each
+	peerQueue    = 32 // frames of other servers, most up to 272 KiB
 	clientQueue  = 8  // batches of cells, up to batchBytes each
 	controlQueue = 16 // proposals, registrations, coordinators that come and go
 
