@@ -66,7 +66,7 @@ type Machine struct {
 
 	// Columns, one entry per record: client by client, first the cells of the
 	// ID channel, then those of the token channel.
-	heads  []byte // the heads of message cells
+	heads  []byte // the heads of message cells, of a block of clients
 	table  record.Table
 	id     idColumns
 	tok    tokenColumns
@@ -108,31 +108,54 @@ func (m *Machine) Free() { m.table.Free(m.memory) }
 // sending afterwards, and the ranks must come before Deal.
 func (m *Machine) Begin(at *geometry.Attempt, epoch uint64, a [32]byte, dir *token.Directory, subs Submissions) error {
 	m.attempt, m.dir, m.base, m.clients = at, dir, at.BaseTable(), subs.Clients
-	m.read(subs)
-	if err := m.judge(epoch, subs.Clients); err != nil {
-		return err
+	clients := len(subs.Clients)
+	m.room(clients)
+	for from := 0; from < clients; from += blockClients {
+		to := min(clients, from+blockClients)
+		m.read(subs, from, to)
+		if err := m.judge(epoch, from, to); err != nil {
+			return err
+		}
 	}
 	return m.contest(epoch, a)
 }
 
-// read copies what the submissions hold: heads of cells into one array, bodies
-// into the table. A client that missed the deadline has dummies.
-func (m *Machine) read(subs Submissions) {
-	g, outs := m.g, m.g.Outs()
-	n := m.attempt.Records(m.index)
-	m.table = m.table.Resize(m.memory, n, g.Stride())
-	m.heads = record.Grow(m.heads, len(subs.Clients)*outs*cell.MessageHeader)
-	body := g.Params().CellBytes
-	if body < g.Stride() {
+// blockClients is how many clients' submissions are read before they are judged:
+// their heads stay in a core's cache, and every worker has enough of them.
+const blockClients = 4096
+
+// room makes room for the records of so many clients: dummies.
+func (m *Machine) room(clients int) {
+	n, outs := m.attempt.Records(m.index), m.g.Outs()
+	m.table = m.table.Resize(m.memory, n, m.g.Stride())
+	if m.g.Params().CellBytes < m.g.Stride() {
 		clear(m.table.Bodies.Data)
 	}
-	m.each(len(subs.Clients), func(from, to int) {
-		for i := from; i < to; i++ {
-			plain := subs.Cell(i)
+	m.table.Clear(clients*outs, n)
+	m.heads = record.Grow(m.heads, min(clients, blockClients)*outs*cell.MessageHeader)
+
+	n = clients * m.nid
+	r := &m.id.records
+	r.Recipient, r.Priority, r.Sender = record.Grow(r.Recipient, n), record.Grow(r.Priority, n), record.Grow(r.Sender, n)
+	r.Class, r.Real, r.Index, m.id.status = record.Grow(r.Class, n), record.Grow(r.Real, n), record.Grow(r.Index, n), record.Grow(m.id.status, n)
+	n = clients * m.ntok
+	t := &m.tok
+	t.real, t.status, t.recipient, t.slot = record.Grow(t.real, n), record.Grow(t.status, n), record.Grow(t.recipient, n), record.Grow(t.slot, n)
+}
+
+// read copies what the submissions of clients [from, to) hold: heads of cells
+// into one array, bodies into the table. A client that missed the deadline has
+// dummies.
+func (m *Machine) read(subs Submissions, from, to int) {
+	g, outs := m.g, m.g.Outs()
+	body := g.Params().CellBytes
+	heads := m.heads
+	m.each(to-from, func(a, b int) {
+		for i := a; i < b; i++ {
+			plain := subs.Cell(from + i)
 			for j := range outs {
-				k := i*outs + j
-				head := m.heads[k*cell.MessageHeader : (k+1)*cell.MessageHeader]
-				row := m.table.Bodies.Row(k)[:body]
+				head := heads[(i*outs+j)*cell.MessageHeader:][:cell.MessageHeader]
+				row := m.table.Bodies.Row((from+i)*outs + j)[:body]
 				if plain == nil {
 					clear(head)
 					clear(row)
@@ -144,43 +167,54 @@ func (m *Machine) read(subs Submissions) {
 			}
 		}
 	})
-	m.table.Clear(len(subs.Clients)*outs, n)
 }
 
-// judge lets package token decide which cells are real, and of what class.
-func (m *Machine) judge(epoch uint64, clients []uint32) error {
+// judge lets package token decide which cells of clients [from, to), whose heads
+// were read, are real, and of what class.
+func (m *Machine) judge(epoch uint64, from, to int) error {
 	outs, nid, ntok := m.g.Outs(), m.nid, m.ntok
-	c := token.Cells{Data: m.heads, Submission: outs * cell.MessageHeader, Cell: cell.MessageHeader, Senders: clients}
+	clients := m.clients[from:to]
+	c := token.Cells{
+		Data: m.heads[:len(clients)*outs*cell.MessageHeader], Submission: outs * cell.MessageHeader,
+		Cell: cell.MessageHeader, Senders: clients,
+	}
 
-	n := len(clients) * nid
+	a, b := from*nid, to*nid
 	r := &m.id.records
-	r.Recipient, r.Priority, r.Sender = record.Grow(r.Recipient, n), record.Grow(r.Priority, n), record.Grow(r.Sender, n)
-	r.Class, r.Real, r.Index, m.id.status = record.Grow(r.Class, n), record.Grow(r.Real, n), record.Grow(r.Index, n), record.Grow(m.id.status, n)
 	for i, client := range clients {
 		for j := range nid {
-			r.Sender[i*nid+j], r.Index[i*nid+j] = client, uint16(j)
+			r.Sender[a+i*nid+j], r.Index[a+i*nid+j] = client, uint16(j)
 		}
 	}
 	c.First, c.PerSender = 0, nid
 	if err := m.checker.Passes(epoch, m.dir, c, token.Passes{
-		Real: r.Real, Status: m.id.status, Recipient: r.Recipient, Class: r.Class, Priority: r.Priority,
+		Real: r.Real[a:b], Status: m.id.status[a:b], Recipient: r.Recipient[a:b], Class: r.Class[a:b], Priority: r.Priority[a:b],
 	}); err != nil {
 		return err
 	}
 
-	n = len(clients) * ntok
+	a, b = from*ntok, to*ntok
 	t := &m.tok
-	t.real, t.status, t.recipient, t.slot = record.Grow(t.real, n), record.Grow(t.status, n), record.Grow(t.recipient, n), record.Grow(t.slot, n)
 	c.First, c.PerSender = nid*cell.MessageHeader, ntok
-	return m.checker.Tokens(epoch, m.dir, c, token.Tokens{Real: t.real, Status: t.status, Recipient: t.recipient, Slot: t.slot})
+	return m.checker.Tokens(epoch, m.dir, c, token.Tokens{
+		Real: t.real[a:b], Status: t.status[a:b], Recipient: t.recipient[a:b], Slot: t.slot[a:b],
+	})
 }
 
 // contest lays out the headers of the ID channel.
 func (m *Machine) contest(epoch uint64, a [32]byte) error {
 	m.waiting = 0
-	m.ranksSeen = make([]map[uint32]bool, len(m.g.Routers()))
 	if m.nid == 0 {
 		return nil
+	}
+	if m.ranksSeen == nil {
+		m.ranksSeen = make([]map[uint32]bool, len(m.g.Routers()))
+		for r := range m.ranksSeen {
+			m.ranksSeen[r] = map[uint32]bool{}
+		}
+	}
+	for _, seen := range m.ranksSeen {
+		clear(seen)
 	}
 	p := m.g.Params()
 	plan := survive.Plan{
@@ -200,9 +234,6 @@ func (m *Machine) Ranks(r int, part, rows uint32, payload []byte) error {
 	all := m.attempt.HeaderLink(m.index, r)
 	if int64(part)+int64(rows) > int64(all) || len(payload) != int(rows)*survive.RankBytes || rows == 0 {
 		return ErrFrame
-	}
-	if m.ranksSeen[r] == nil {
-		m.ranksSeen[r] = map[uint32]bool{}
 	}
 	if m.ranksSeen[r][part] {
 		return nil

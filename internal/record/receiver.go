@@ -15,11 +15,15 @@ type link struct {
 
 // Reset makes the receiver wait for one link for each pair of offset and count.
 func (r *Receiver) Reset(links int, span func(link int) (at, rows int)) {
-	r.links, r.waiting = make([]link, links), 0
+	for len(r.links) < links {
+		r.links = append(r.links, link{seen: map[uint32]struct{}{}})
+	}
+	r.links, r.waiting = r.links[:links], 0
 	for i := range r.links {
-		at, rows := span(i)
-		r.links[i] = link{at: at, rows: rows, seen: map[uint32]struct{}{}}
-		r.waiting += rows
+		l := &r.links[i]
+		l.at, l.rows = span(i)
+		clear(l.seen)
+		r.waiting += l.rows
 	}
 }
 
