@@ -5,13 +5,22 @@ import (
 	"github.com/teems-go/teems/internal/wire"
 )
 
-// announcement answers an announcement with the epoch's cell.
+// announcement takes an announcement, and answers it with the epoch's cell.
 func (l *link) announcement(m *wire.CellDown, a cell.Announcement) ([]byte, error) {
 	open := a.Open()
 	if open != m.Epoch || m.Attempt != 0 || open == 0 || a.HeadEpoch() != cell.HeadEpoch(open) {
 		return nil, errProtocol
 	}
-	plain, err := l.c.announced(l, a)
+	if err := l.c.announced(l, a); err != nil {
+		return nil, err
+	}
+	return l.opened(open)
+}
+
+// opened answers what says that an epoch is open with the epoch's cell: an
+// announcement, or the result or delivery of the epoch before.
+func (l *link) opened(open uint64) ([]byte, error) {
+	plain, err := l.c.answer(l, open)
 	if plain == nil || err != nil {
 		return nil, err
 	}
@@ -35,11 +44,30 @@ func (l *link) seal(epoch uint64, plain []byte) []byte {
 	return m.Append(nil)
 }
 
-// announced takes an announcement and returns what to seal for the epoch; nil
-// if it was sent in this session already, or lies behind.
-func (c *Client) announced(l *link, a cell.Announcement) ([]byte, error) {
-	open := a.Open()
-	isNew, ack, err := c.heard(l, a)
+// announced notes what an announcement says: the session is there, and its
+// server is no further back than this client knows it to be.
+func (c *Client) announced(l *link, a cell.Announcement) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.note(l, a.HeadEpoch(), a.Head()); err != nil {
+		return err
+	}
+	if a.Open() < l.least {
+		c.failLocked(ErrRolledBack)
+		return ErrRolledBack
+	}
+	if !l.ready || l.err != nil {
+		l.ready, l.err, l.refused = true, nil, 0
+		c.cfg.Log.Info("connected", "role", l.name())
+		c.broadcast()
+	}
+	return nil
+}
+
+// answer returns what to seal for an open epoch; nil if it was sent in this
+// session already, or lies behind.
+func (c *Client) answer(l *link, open uint64) ([]byte, error) {
+	isNew, ack, err := c.heard(l, open)
 	if err != nil {
 		return nil, err
 	}
@@ -64,24 +92,12 @@ func (c *Client) announced(l *link, a cell.Announcement) ([]byte, error) {
 	return l.content, nil
 }
 
-// heard notes what an announcement says: whether the epoch is new, and what its
-// control cell acknowledges.
-func (c *Client) heard(l *link, a cell.Announcement) (isNew bool, ack Head, err error) {
+// heard notes that an epoch is open, and returns whether that is new, and what
+// its control cell acknowledges.
+func (c *Client) heard(l *link, open uint64) (isNew bool, ack Head, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	open := a.Open()
-	if err := c.note(l, a.HeadEpoch(), a.Head()); err != nil {
-		return false, ack, err
-	}
-	if open < l.least {
-		c.failLocked(ErrRolledBack)
-		return false, ack, ErrRolledBack
-	}
 	l.open = max(l.open, open)
-	if !l.ready || l.err != nil {
-		l.ready, l.err, l.refused = true, nil, 0
-		c.cfg.Log.Info("connected", "role", l.name())
-	}
 	c.broadcast()
 	if c.failed != nil || open <= l.last {
 		return false, ack, c.failed

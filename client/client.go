@@ -189,7 +189,7 @@ func (c *Client) Manifest() *Manifest { return c.m }
 // Status is what a client knows of itself.
 type Status struct {
 	Ingestion, Storage bool   // connected, and known there
-	Open               uint64 // newest epoch announced
+	Open               uint64 // newest epoch that takes cells
 	Received           uint64 // newest epoch delivered to this client
 	Stored             uint64 // newest epoch that the inbox has
 	Acknowledged       uint64 // newest epoch whose acknowledgement was accepted

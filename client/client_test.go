@@ -52,17 +52,21 @@ func TestRetry(t *testing.T) {
 		must(t, c.wait(within(t), func() (bool, error) { return c.out.through >= epoch, nil }))
 	}
 	goes(1, "hello")
-	goes(2, "") // its result is not known yet
+	goes(2, "") // announced while 1 is routed: its result is not known yet
 	f.result(1, nil, 0)
 	final(1)
+	f.quiet() // that 2 is open is not new
 	pending(t, s)
 	x := goes(3, "hello")
 	f.result(2, nil, 0)
+	f.quiet()
 	f.result(3, x, cell.FlagVoid)
 	final(3)
 	pending(t, s)
-	goes(4, "hello")
-	f.result(4, &fakeCell{hash: [32]byte{1}}, 0, cell.StatusTaken) // somebody else's submission
+	if x := f.take(1); x.epoch != 4 || f.messages(x)[0] != "hello" {
+		t.Errorf("the result of epoch 3 is answered for epoch %d with %q", x.epoch, f.messages(x))
+	}
+	f.result(4, &fakeCell{tag: [cell.TagBytes]byte{1}}, 0, cell.StatusTaken) // somebody else's submission
 	final(4)
 	pending(t, s)
 	x = goes(5, "hello")
@@ -80,9 +84,8 @@ func TestRetry(t *testing.T) {
 		cell.StatusWindow: ErrTokenExpired, cell.StatusRepeated: ErrTokenUsed, cell.StatusNothing: ErrOutcomeUnknown,
 	} {
 		epoch := c.Status().Open
-		f.result(epoch, nil, 0)
-		final(epoch)
 		s := queue(t, c, text(c, 1, "status"))
+		f.result(epoch, nil, 0)
 		x := goes(epoch+1, "status")
 		f.result(epoch+1, x, 0, status)
 		_, err := s.Wait(within(t))
@@ -100,10 +103,11 @@ func TestResubmission(t *testing.T) {
 	first := f.ask(1, 7)
 	queue(t, c, text(c, 1, "two"))
 	f.announce(1, 7) // again in the same session
+	f.result(6, nil, 0)
 	f.quiet()
 	f.cut(1)
 	second := f.ask(1, 7)
-	if !bytes.Equal(first.plain, second.plain) || second.sequence <= first.sequence || second.hash == first.hash {
+	if !bytes.Equal(first.plain, second.plain) || second.sequence <= first.sequence || second.tag == first.tag {
 		t.Errorf("sequence %d then %d, same plaintext %v", first.sequence, second.sequence, bytes.Equal(first.plain, second.plain))
 	}
 	f.cut(1)
@@ -172,7 +176,7 @@ func TestSlowLink(t *testing.T) {
 }
 
 // TestAcknowledge: what an epoch's control cell acknowledges is what had arrived
-// before the announcement before; while the inbox does not have that, there is
+// when the epoch before was opened; while the inbox does not have that, there is
 // no answer. Repeats are dropped.
 func TestAcknowledge(t *testing.T) {
 	f := newFake(t, testManifest(t, nil))
@@ -204,25 +208,25 @@ func TestAcknowledge(t *testing.T) {
 		f.put(d, 1, 7, "broken")
 		d.Cell(f.m.g.DeliveryCell(1), f.m.g.DeliveryCellBytes()).Body()[0] = 9
 	})
-	acks(2, 0)       // though it has arrived
-	f.announce(2, 3) // it is due, and not kept
+	wantAck(f.take(2), 2, 0)                                          // though it has arrived
+	f.deliver(2, func(d cell.Delivery) { d.SetFlags(cell.FlagVoid) }) // 1 is due, and not kept
 	f.quiet()
 	inbox.pass <- errors.New("disk full")
 	f.quiet()
 	inbox.pass <- nil
 	wantAck(f.take(2), 3, 1)
 	f.deliver(1, nil)
-	f.deliver(2, func(d cell.Delivery) { d.SetFlags(cell.FlagVoid) })
 	inbox.pass <- nil
-	acks(4, 1) // though the inbox has it
+	f.quiet()
 	f.deliver(3, nil)
-	f.deliver(4, nil)
+	wantAck(f.take(2), 4, 2)
 	inbox.pass <- nil
+	f.deliver(4, nil)
+	wantAck(f.take(2), 5, 3)
 	inbox.pass <- nil
 	f.cut(2)
-	f.ask(2, 4) // the same again, which is tested elsewhere
-	acks(5, 2)
-	acks(6, 4)
+	acks(5, 3) // the same again
+	acks(6, 4) // announced while 5 is routed
 	acks(7, 4)
 	f.deliver(5, func(d cell.Delivery) { d.SetAckedThrough(2) })
 	must(t, c.WaitAcknowledged(within(t), 2))

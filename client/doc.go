@@ -25,22 +25,22 @@
 //
 // # What an observer sees
 //
-// For every epoch that its servers announce a client sends one submission and
-// one control cell, of fixed sizes, whatever the program does: with what is
-// queued, and dummies otherwise. The answer to an announcement goes a fixed
-// time after it came, in which the client makes it.
+// For every epoch that its servers say is open, with the outcome of the one
+// before or when it connects, a client sends one submission and one control
+// cell, of fixed sizes, whatever the program does: with what is queued, and
+// dummies otherwise. The answer goes a fixed time after that came, in which the
+// client makes it.
 //
 // What it acknowledges follows from what came when: exactly the deliveries that
-// had arrived before the announcement of the epoch before. The inbox has that
-// long to keep them. If it needs longer the answer waits for it, so an [Inbox]
-// has to take the same time for whatever it is given; [FileInbox] does, but for
-// what it says. Left, too, is a machine so busy that the fixed time, a
+// had arrived when the epoch before was opened. The inbox has that long to keep
+// them. If it needs longer the answer waits for it, so an [Inbox] has to take the
+// same time for whatever it is given; [FileInbox] does, but for what it says. Left, too, is a machine so busy that the fixed time, a
 // millisecond, is not enough.
 //
 // What shows is when a client is connected, so a program that connects only to
 // send shows that it may send.
 //
-// A client seals only for epochs that its servers announce, and only forwards;
+// A client seals only for epochs that its servers say are open, and only forwards;
 // what it sent for an epoch it sends again, the same, to a new session. It
 // stops, with [ErrFork] or [ErrRolledBack], when its servers contradict each
 // other about the past.

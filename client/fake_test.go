@@ -57,11 +57,11 @@ type fake struct {
 	m *Manifest
 
 	mu    sync.Mutex
-	ends  [3]*fakeEnd    // guarded by mu: by role, the newest connection
-	boot  byte           // of the servers
-	fork  byte           // changes heads
-	sizes [3][]int       // of every write of the client, by role
-	got   chan *fakeCell // cells as they come
+	ends  [3]*fakeEnd       // guarded by mu: by role, the newest connection
+	boot  byte              // of the servers
+	fork  byte              // changes heads
+	sizes [3][]int          // of every write of the client, by role
+	got   [3]chan *fakeCell // cells as they come, by role
 	wg    sync.WaitGroup
 }
 
@@ -75,11 +75,14 @@ type fakeCell struct {
 	role            uint8
 	epoch, sequence uint64
 	plain           []byte
-	hash            [32]byte
+	tag             [cell.TagBytes]byte
 }
 
 func newFake(t *testing.T, m *Manifest) *fake {
-	f := &fake{t: t, m: m, got: make(chan *fakeCell, 64)}
+	f := &fake{t: t, m: m}
+	for role := range f.got {
+		f.got[role] = make(chan *fakeCell, 64)
+	}
 	t.Cleanup(func() {
 		f.cut(1)
 		f.cut(2)
@@ -171,7 +174,7 @@ func (f *fake) serve(conn net.Conn) {
 			f.t.Errorf("a cell of role %d does not authenticate", p.Role)
 			return
 		}
-		f.got <- &fakeCell{p.Role, m.Epoch, m.Sequence, plain, sha256.Sum256(m.Sealed)}
+		f.got[p.Role] <- &fakeCell{p.Role, m.Epoch, m.Sequence, plain, cell.Tag(m.Sealed)}
 	}
 }
 
@@ -230,10 +233,7 @@ func (f *fake) announce(role uint8, open uint64) {
 func (f *fake) take(role uint8) *fakeCell {
 	f.t.Helper()
 	select {
-	case c := <-f.got:
-		if c.role != role {
-			f.t.Fatalf("a cell of role %d, not %d", c.role, role)
-		}
+	case c := <-f.got[role]:
 		return c
 	case <-time.After(10 * time.Second):
 		f.t.Fatalf("no cell of role %d", role)
@@ -244,14 +244,18 @@ func (f *fake) take(role uint8) *fakeCell {
 // quiet checks that no cell comes.
 func (f *fake) quiet() {
 	f.t.Helper()
+	var c *fakeCell
 	select {
-	case c := <-f.got:
-		f.t.Errorf("a cell of role %d for epoch %d, sequence %d", c.role, c.epoch, c.sequence)
+	case c = <-f.got[1]:
+	case c = <-f.got[2]:
 	case <-time.After(20 * time.Millisecond):
+		return
 	}
+	f.t.Errorf("a cell of role %d for epoch %d, sequence %d", c.role, c.epoch, c.sequence)
 }
 
-// ask announces an epoch for a role and takes the client's cell for it.
+// ask announces an epoch for a role, which the client may know from the outcome
+// of the epoch before, and takes the client's cell for it.
 func (f *fake) ask(role uint8, open uint64) *fakeCell {
 	f.t.Helper()
 	f.announce(role, open)
@@ -272,7 +276,7 @@ func (f *fake) result(epoch uint64, of *fakeCell, flags uint16, status ...uint8)
 	copy(r.Head(), h[:])
 	if of != nil {
 		r.SetFlags(flags | cell.FlagAccepted)
-		copy(r.AcceptedHash(), of.hash[:])
+		copy(r.AcceptedTag(), of.tag[:])
 	}
 	for i, s := range status {
 		r.SetStatus(f.m.g.ResultStatus(i), s)

@@ -27,8 +27,8 @@ import (
 // What is left: copying a message and handing it to a reader takes nanoseconds
 // that copying none does not; and Put shares the disk with everything else on
 // the machine, so an fsync of Remove, or the deletion of a file, at the same
-// moment may make it take longer. Neither shows unless an announcement and the
-// one after it come before Put is done.
+// moment may make it take longer. Neither shows unless the next delivery comes
+// before Put is done.
 type FileInbox struct {
 	dir    string
 	layout layout

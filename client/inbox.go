@@ -47,9 +47,8 @@ type Delivery struct {
 // Inbox keeps what is delivered. A client calls its methods from one goroutine
 // at a time.
 //
-// A delivery has from its arrival until the second announcement after it to be
-// Put. Where that is not enough the client answers the announcement late, which
-// an observer sees. So Put has to take the same time whatever the delivery
+// A delivery has from its arrival until the next one comes to be Put. Where that
+// is not enough the client answers the next one late, which an observer sees. So Put has to take the same time whatever the delivery
 // holds, and whatever the program does with the inbox meanwhile: no waiting for
 // readers, no work that grows with the messages. FileInbox says how it does
 // that, and what is left.

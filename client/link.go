@@ -16,7 +16,8 @@ import (
 
 // link is the connection to one of the client's two servers, through a gateway.
 // Its goroutine is the only one that seals and sends: a cell goes when, and
-// only when, the server announces an epoch.
+// only when, the server says that an epoch is open, in an announcement or with
+// the outcome of the epoch before.
 type link struct {
 	c      *Client
 	role   uint8
@@ -32,7 +33,7 @@ type link struct {
 	ready   bool   // guarded by c.mu, like what follows: an announcement of this connection has come
 	err     error  // why connecting, or the last connection, failed
 	refused int    // attachments in a row that the server refused for good
-	open    uint64 // newest epoch announced
+	open    uint64 // newest epoch that the server said is open
 	least   uint64 // epoch in which its server must be at least; see once
 	last    uint64 // newest epoch sealed for
 	content []byte // what was sealed for it
@@ -232,7 +233,7 @@ func (l *link) refusedBy(m *wire.Refused) error {
 // content; the answer goes, and the next frame is read, when the time is over.
 const cellTime = time.Millisecond
 
-// cell takes a sealed cell from the server, and answers an announcement.
+// cell takes a sealed cell from the server, and answers it if it opens an epoch.
 func (l *link) cell(m *wire.CellDown) error {
 	over := make(chan struct{})
 	defer l.c.cfg.Clock.AfterFunc(cellTime, func() { close(over) })()
@@ -272,11 +273,17 @@ func (l *link) unseal(m *wire.CellDown) (answer []byte, err error) {
 		return l.announcement(m, cell.Announcement(plain))
 	case cell.TypeResult:
 		if r := cell.Result(plain); r.Epoch() == m.Epoch && r.Attempt() == m.Attempt {
-			return nil, c.result(l, r)
+			if err := c.result(l, r); err != nil {
+				return nil, err
+			}
+			return l.opened(r.Open())
 		}
 	case cell.TypeDelivery:
 		if d := cell.Delivery(plain); d.Epoch() == m.Epoch && d.Attempt() == m.Attempt {
-			return nil, c.delivery(l, d)
+			if err := c.delivery(l, d); err != nil {
+				return nil, err
+			}
+			return l.opened(d.Open())
 		}
 	}
 	return nil, errProtocol

@@ -108,6 +108,8 @@ func trace(t *testing.T, busy bool) [3][]string {
 			}
 		})
 	}
+	see(f.take(1))
+	see(f.take(2))
 	if busy == (real == 0) {
 		t.Errorf("busy %v, %d real messages", busy, real)
 	}

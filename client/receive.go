@@ -9,7 +9,7 @@ type incoming struct {
 	received     uint64     // newest epoch delivered; 0: not known
 	stored       uint64     // newest epoch that the inbox has
 	arrived      Head       // newest delivery that has arrived in this run
-	due          Head       // what arrived had been when an epoch was announced last: what the next one acknowledges
+	due          Head       // what arrived had been when an epoch was opened last: what the next one acknowledges
 	acknowledged uint64     // the server has this client's acknowledgement up to here
 	waiting      []Delivery // the inbox does not have them yet
 	missed       uint64
@@ -17,8 +17,8 @@ type incoming struct {
 	err          error // of the inbox
 }
 
-// acknowledge returns what the control cell of a newly announced epoch
-// acknowledges: what had arrived before the announcement before, no more and no
+// acknowledge returns what the control cell of a newly opened epoch
+// acknowledges: what had arrived when the epoch before was opened, no more and no
 // less. So it says when deliveries came, which whoever delivered them knows, and
 // not how long the inbox took. It is called once an epoch. The caller holds mu.
 func (in *incoming) acknowledge() Head {

@@ -82,8 +82,9 @@ func (f *fake) request(c *fakeCell, i int) cell.Request {
 func TestRequests(t *testing.T) {
 	f := newFake(t, testManifest(t, func(p *manifest.Parameters) { p.TokenChannel.In = 2 }))
 	c := f.start(nil)
-	f.answer(f.ask(2, 1), 0)
+	x := f.ask(2, 1)
 	a := askToken(t, c, TokenRequest{For: f.m.Address(5), Epochs: 10})
+	f.answer(x, 0)
 	received := func(epoch uint64) {
 		t.Helper()
 		must(t, c.wait(within(t), func() (bool, error) { return c.in.received >= epoch, nil }))
@@ -96,7 +97,7 @@ func TestRequests(t *testing.T) {
 		}
 		return x
 	}
-	x := goes(2)
+	x = goes(2)
 	slot := f.request(x, 0).Slot()
 	f.answer(x, cell.FlagVoid, cell.AnswerIssued)
 	received(2)
@@ -119,11 +120,11 @@ func TestRequests(t *testing.T) {
 	}
 
 	// Both slots are given away, as far as this client knows.
+	x = f.take(2)
 	a = askToken(t, c, TokenRequest{For: f.m.Address(5), Epochs: 10})
-	x = goes(6)
+	f.answer(x, 0)
+	x = goes(7)
 	f.answer(x, 0, cell.AnswerOverlap)
-	received(6)
-	f.ask(2, 7)
 	var slots *SlotsError
 	if <-a.done; !errors.As(a.err, &slots) || !errors.Is(a.err, ErrNoSlot) || slots.Free <= 9 {
 		t.Errorf("%v", a.err)
@@ -134,7 +135,7 @@ func TestRequests(t *testing.T) {
 func TestRefusedRequests(t *testing.T) {
 	f := newFake(t, testManifest(t, nil))
 	c := f.start(nil)
-	f.answer(f.ask(2, 1), 0)
+	x := f.ask(2, 1)
 	late := askToken(t, c, TokenRequest{For: f.m.Address(5), Start: 3})
 	far := askToken(t, c, TokenRequest{For: f.m.Address(5), Start: 10_000})
 	window := askToken(t, c, TokenRequest{For: f.m.Address(5)})
@@ -143,6 +144,7 @@ func TestRefusedRequests(t *testing.T) {
 	pass.start(t, c, func() {
 		pass.pass, pass.err = c.RequestPass(within(t), PassRequest{For: f.m.Address(7), Ceiling: 9, Epochs: 1})
 	})
+	f.answer(x, 0)
 	f.answer(f.ask(2, 2), 0, cell.AnswerWindow, cell.AnswerBadRequest, cell.AnswerIssued)
 	for _, a := range []*asked{late, far, window, bad, pass} {
 		<-a.done

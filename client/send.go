@@ -72,7 +72,8 @@ func (c *Client) Send(ctx context.Context, m Outgoing) (Receipt, error) {
 // channel go in the order in which they were queued, but for those that wait for
 // a token's first epoch, and those that would be the second one of an epoch to
 // the same recipient; one that an epoch did not take goes again before those
-// that still wait, but those of the next epoch have overtaken it. Errors: ErrTooLong, ErrWrongCluster, ErrUnknownRecipient,
+// that still wait, unless a lost connection let those of the next epoch overtake
+// it. Errors: ErrTooLong, ErrWrongCluster, ErrUnknownRecipient,
 // ErrBadToken, ErrTokenExpired, ErrChannelOff, ErrQueueFull, ErrConfig, and what
 // stopped the client.
 func (c *Client) Queue(m Outgoing) (*Sending, error) {

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"slices"
 
@@ -18,8 +17,8 @@ type outbox struct {
 
 // submitted is what was submitted for an epoch and has no result yet.
 type submitted struct {
-	sealed []([32]byte) // hashes of all sealings of the same content
-	cells  []*Sending   // by message cell; nil for a dummy
+	tags  [][cell.TagBytes]byte // of all sealings of the same content
+	cells []*Sending            // by message cell; nil for a dummy
 }
 
 func (o *outbox) init() { o.flying = map[uint64]*submitted{} }
@@ -127,12 +126,12 @@ func (s *Sending) write(m cell.Message) {
 	putBody(m.Body(), s.body)
 }
 
-// sealed notes the hash by which a result will name the submission.
+// sealed notes the tag by which a result will name the submission.
 func (c *Client) sealed(epoch uint64, sealed []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if sub := c.out.flying[epoch]; sub != nil {
-		sub.sealed = append(sub.sealed, sha256.Sum256(sealed))
+		sub.tags = append(sub.tags, cell.Tag(sealed))
 	}
 }
 
@@ -158,7 +157,7 @@ func (c *Client) result(l *link, r cell.Result) error {
 	if sub := c.out.flying[epoch]; sub != nil {
 		delete(c.out.flying, epoch)
 		accepted := r.Flags()&cell.FlagAccepted != 0 && r.Flags()&cell.FlagVoid == 0 &&
-			slices.Contains(sub.sealed, [32]byte(r.AcceptedHash()))
+			slices.Contains(sub.tags, [cell.TagBytes]byte(r.AcceptedTag()))
 		c.settle(sub, epoch, accepted, r)
 	}
 	c.broadcast()

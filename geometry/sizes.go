@@ -13,7 +13,7 @@ const (
 	MessageHeadBytes      = 64
 	ControlHeadBytes      = 64
 	RequestBytes          = 32 // one token or pass request in a control cell
-	ResultHeadBytes       = 96
+	ResultHeadBytes       = 80
 	DeliveryHeadBytes     = 96
 	DeliveryCellHeadBytes = 16
 	AnswerBytes           = 64 // the answer to a request, in a delivery
@@ -67,7 +67,7 @@ func (g *Geometry) ControlBytes() int { return g.ControlRequest(g.Requests()) }
 // ControlRequest returns the offset of request i in a control cell.
 func (g *Geometry) ControlRequest(i int) int { return ControlHeadBytes + i*RequestBytes }
 
-// ResultBytes returns 96 + Outs rounded up to 16.
+// ResultBytes returns 80 + Outs rounded up to 16.
 func (g *Geometry) ResultBytes() int { return ResultHeadBytes + roundUp(g.Outs(), 16) }
 
 // ResultStatus returns the offset of the status byte of message cell i.

@@ -21,7 +21,7 @@ func TestSizesOfTheDefaults(t *testing.T) {
 		{"MessageBytes", (*Geometry).MessageBytes, 320, 320},
 		{"SubmissionBytes", (*Geometry).SubmissionBytes, 704, 704},
 		{"ControlBytes", (*Geometry).ControlBytes, 128, 256},
-		{"ResultBytes", (*Geometry).ResultBytes, 112, 112},
+		{"ResultBytes", (*Geometry).ResultBytes, 96, 96},
 		{"DeliveryBytes", (*Geometry).DeliveryBytes, 96 + 2*272 + 2*64, 96 + 8*272 + 6*64},
 		{"FrameRows", (*Geometry).FrameRows, 1024, 1024},
 		{"HeaderFrameRows", (*Geometry).HeaderFrameRows, 11605, 11605},

@@ -95,7 +95,7 @@ const (
 	MessageHeader     = 64 // of a Message, before its body
 	ControlHeader     = 64 // of a Control, before its requests
 	RequestBytes      = 32
-	ResultHeader      = 96 // of a Result, before its statuses
+	ResultHeader      = 80 // of a Result, before its statuses
 	DeliveryHeader    = 96 // of a Delivery, before its mailbox cells
 	MailboxHeader     = 16 // of a Mailbox cell, before its body
 	AnswerBytes       = 64

@@ -1,10 +1,11 @@
 package cell
 
 // Delivery is a view of the plaintext of one delivery: a header of 96 bytes,
-// the mailbox's cells (contacts, strangers, token slots) and the answers.
+// the mailbox's cells (contacts, strangers, token slots) and the answers. It
+// says as well that the epoch after its own takes control cells.
 //
 //	epoch u64 | attempt u16 | flags u16 | dropped u32 | head 32 |
-//	ackedThrough u64 | 0 * 40 | cells | answers
+//	ackedThrough u64 | headMAC 16 | 0 * 24 | cells | answers
 //
 // All methods are oblivious in the content.
 type Delivery []byte
@@ -42,6 +43,12 @@ func (d Delivery) AckedThrough() uint64 { return le.Uint64(d[48:56]) }
 
 // SetAckedThrough sets the acknowledged epoch.
 func (d Delivery) SetAckedThrough(epoch uint64) { le.PutUint64(d[48:56], epoch) }
+
+// HeadMAC is a view of the MAC over (Epoch, Head), 16 bytes.
+func (d Delivery) HeadMAC() []byte { return d[56:72:72] }
+
+// Open is the epoch that takes control cells since the delivery's own is final.
+func (d Delivery) Open() uint64 { return d.Epoch() + 1 }
 
 // Cell is a view of the mailbox cell of size bytes at offset; both from
 // geometry (DeliveryCell(i); size is 16 + B).

@@ -97,14 +97,15 @@ func TestLayouts(t *testing.T) {
 		u32("ceiling", 8, q.SetCeiling, q.Ceiling), u64("e1", 16, q.SetE1, q.E1), u64("e2", 24, q.SetE2, q.E2),
 	})
 
-	r := Result(make([]byte, 112))
+	r := Result(make([]byte, 96))
 	checkFields(t, "result", r, []field{
 		u64("epoch", 0, r.SetEpoch, r.Epoch), u16("attempt", 8, r.SetAttempt, r.Attempt),
-		u16("flags", 10, r.SetFlags, r.Flags), u64("sequence", 80, r.SetSequence, r.Sequence),
-		u8("status", 97, func(v uint8) { r.SetStatus(97, v) }, func() uint8 { return r.Status(97) }),
+		u16("flags", 10, r.SetFlags, r.Flags),
+		u8("status", 81, func(v uint8) { r.SetStatus(81, v) }, func() uint8 { return r.Status(81) }),
 	})
-	checkView(t, "acceptedHash", r, r.AcceptedHash(), 16, 32)
-	checkView(t, "result head", r, r.Head(), 48, 32)
+	checkView(t, "acceptedTag", r, r.AcceptedTag(), 16, 16)
+	checkView(t, "result head", r, r.Head(), 32, 32)
+	checkView(t, "result headMAC", r, r.HeadMAC(), 64, 16)
 
 	d := Delivery(make([]byte, 96+48+64))
 	checkFields(t, "delivery", d, []field{
@@ -113,6 +114,12 @@ func TestLayouts(t *testing.T) {
 		u64("ackedThrough", 48, d.SetAckedThrough, d.AckedThrough),
 	})
 	checkView(t, "delivery head", d, d.Head(), 16, 32)
+	checkView(t, "delivery headMAC", d, d.HeadMAC(), 56, 16)
+	r.SetEpoch(5)
+	d.SetEpoch(6)
+	if r.Open() != 6 || d.Open() != 7 {
+		t.Errorf("the result of epoch 5 opens %d, the delivery of epoch 6 opens %d", r.Open(), d.Open())
+	}
 	checkView(t, "mailbox cell", d, d.Cell(96, 48), 96, 48)
 	checkView(t, "answer", d, d.Answer(144), 144, 64)
 	x := Mailbox(make([]byte, 48))
@@ -164,6 +171,17 @@ func TestNoncesAndAD(t *testing.T) {
 	ad.SetServer(8)
 	if ad[36] != 7 || ad[37] != 0 || ad[52] != 8 || ad[53] != 0 {
 		t.Error("SetType or SetServer wrote elsewhere")
+	}
+}
+
+// A sealed cell is named by its last 16 bytes.
+func TestTag(t *testing.T) {
+	sealed := make([]byte, 40)
+	for i := range sealed {
+		sealed[i] = byte(i)
+	}
+	if got := Tag(sealed); !bytes.Equal(got[:], sealed[24:]) {
+		t.Errorf("the tag is %x", got)
 	}
 }
 

@@ -1,10 +1,11 @@
 package cell
 
-// Result is a view of the plaintext of one result: a header of 96 bytes and a
-// status byte a message cell.
+// Result is a view of the plaintext of one result: a header of 80 bytes and a
+// status byte a message cell. It says as well that the epoch after its own
+// takes submissions.
 //
-//	epoch u64 | attempt u16 | flags u16 | 0 u32 | acceptedHash 32 | head 32 |
-//	sequence u64 | 0 u64 | statuses
+//	epoch u64 | attempt u16 | flags u16 | 0 u32 | acceptedTag 16 | head 32 |
+//	headMAC 16 | statuses
 //
 // All methods are oblivious in the content.
 type Result []byte
@@ -27,18 +28,18 @@ func (r Result) Flags() uint16 { return le.Uint16(r[10:12]) }
 // SetFlags sets the flags.
 func (r Result) SetFlags(flags uint16) { le.PutUint16(r[10:12], flags) }
 
-// AcceptedHash is a view of the SHA-256 of the sealed submission that was
-// accepted, 32 bytes; zero for none.
-func (r Result) AcceptedHash() []byte { return r[16:48:48] }
+// AcceptedTag is a view of the authentication tag of the sealed submission that
+// was accepted, 16 bytes; zero for none.
+func (r Result) AcceptedTag() []byte { return r[16:32:32] }
 
 // Head is a view of the epoch's head, 32 bytes.
-func (r Result) Head() []byte { return r[48:80:80] }
+func (r Result) Head() []byte { return r[32:64:64] }
 
-// Sequence is the sequence number of the accepted submission.
-func (r Result) Sequence() uint64 { return le.Uint64(r[80:88]) }
+// HeadMAC is a view of the MAC over (Epoch, Head), 16 bytes.
+func (r Result) HeadMAC() []byte { return r[64:80:80] }
 
-// SetSequence sets the sequence number.
-func (r Result) SetSequence(sequence uint64) { le.PutUint64(r[80:88], sequence) }
+// Open is the epoch that takes submissions since the result's own is final.
+func (r Result) Open() uint64 { return r.Epoch() + 1 }
 
 // Status is the status byte at offset, from geometry (ResultStatus(i)).
 func (r Result) Status(offset int) uint8 { return r[offset] }

@@ -1,6 +1,7 @@
 package cell
 
-// Announcement is a view of the plaintext of one announcement, 64 bytes.
+// Announcement is a view of the plaintext of one announcement, 64 bytes. It is
+// for sessions that no result or delivery tells which epoch is open.
 //
 //	open u64 | headEpoch u64 | head 32 | headMAC 16
 //
@@ -45,6 +46,10 @@ func PutDownNonce(dst *[NonceBytes]byte, epoch uint64, attempt, typ uint16) {
 	le.PutUint16(dst[8:10], attempt)
 	le.PutUint16(dst[10:12], typ)
 }
+
+// Tag is the authentication tag of a sealed cell, which names it: its last 16
+// bytes.
+func Tag(sealed []byte) [TagBytes]byte { return [TagBytes]byte(sealed[len(sealed)-TagBytes:]) }
 
 // AD is the associated data of one sealed cell, 60 bytes, all of it public.
 //

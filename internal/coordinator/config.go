@@ -20,8 +20,10 @@ type Config struct {
 	// Period is the time from the start of one epoch to the next, which waits
 	// for nobody; but an epoch does not start before the last one is done, and
 	// a start that came late is followed by the next after half a period at
-	// the earliest. 0: as fast as possible, that is as soon as the cells of
-	// every connected client are there.
+	// the earliest. Clients send their cells when they learn the outcome of the
+	// last epoch, so if that came late they have half a period to do it. 0: as
+	// fast as possible, that is as soon as the cells of every connected client
+	// are there.
 	Period time.Duration
 
 	// SubmitTimeout is how long an epoch waits for the clients' cells, if

@@ -253,12 +253,24 @@ func (m *Machine) due(now time.Duration) bool {
 		}
 		m.free, m.since = true, now
 	}
+	if m.cfg.Period > 0 && (!m.any || now < m.tick) {
+		return !m.any
+	}
+	return now >= m.patience() || m.complete()
+}
+
+// patience is until when clients have time to answer the outcome of the last
+// epoch, at the end of which they learnt that this one is open.
+func (m *Machine) patience() time.Duration {
 	if m.cfg.Period > 0 {
-		return !m.any || now >= m.tick
+		return m.since + m.cfg.Period/2
 	}
-	if now-m.since >= m.cfg.SubmitTimeout {
-		return true
-	}
+	return m.since + m.cfg.SubmitTimeout
+}
+
+// complete says whether the cells of all connected clients are there.
+func (m *Machine) complete() bool {
+	on := &m.clients.present
 	submissions, controls := 0, 0
 	for s := range m.servers {
 		if status := &m.servers[s].status; status.Open == m.epoch {
@@ -331,10 +343,12 @@ func (m *Machine) Next() (time.Duration, bool) {
 		earliest(m.whole + m.cfg.RestartDelay)
 	case m.running:
 		earliest(m.at + m.timeout())
-	case m.cfg.Period > 0 && m.any:
+	case m.cfg.Period > 0 && m.any && m.complete():
 		earliest(m.tick)
+	case m.cfg.Period > 0 && m.any:
+		earliest(max(m.tick, m.patience()))
 	case m.cfg.Period == 0 && m.free:
-		earliest(m.since + m.cfg.SubmitTimeout)
+		earliest(m.patience())
 	}
 	return next, ok
 }

@@ -105,6 +105,13 @@ func status(committed uint64, attempt uint16) wire.Status {
 		Newest: wire.EpochReport{Epoch: committed}}
 }
 
+// answered is status when the one client that is connected has sent its cells.
+func answered(committed uint64) wire.Status {
+	s := status(committed, 0)
+	s.Submissions, s.Controls = 1, 1
+	return s
+}
+
 func TestPeriod(t *testing.T) {
 	s := newScript(t, Config{Geometry: testGeometry(t, 2, 100, 2), Period: second})
 	s.tick(0)
@@ -124,22 +131,43 @@ func TestPeriod(t *testing.T) {
 	s.all(status(1, 0))
 	s.tick(1950 * time.Millisecond)
 	s.want("1.95s committed 1", "1.95s done 1 reports 2")
-	if next, ok := s.m.Next(); !ok || next != 2*second {
-		t.Errorf("Next is %v, %v", next, ok)
+	next := func(want time.Duration) {
+		t.Helper()
+		if next, ok := s.m.Next(); !ok || next != want {
+			t.Errorf("Next is %v, %v, want %v", next, ok, want)
+		}
 	}
+	next(2450 * time.Millisecond)
 	s.m.Connections(0, both(false, 1))
+	s.all(answered(1))
+	s.tick(1960 * time.Millisecond)
+	next(2 * second)
 	s.tick(2 * second)
 	s.want("2s propose 2.1 limit 8 in 1 out 1")
-	// Late by 1.3 s: the next one starts at once, and the one after that is on time.
+	// Late by 1.3 s: the next one starts as soon as clients have answered the
+	// outcome of this one.
 	s.all(status(2, 0))
 	s.tick(4300 * time.Millisecond)
-	s.want("4.3s propose 3.1 limit 8 in 1 out 1", "4.3s committed 2", "4.3s done 2 reports 2")
-	s.all(status(3, 0))
+	s.want("4.3s committed 2", "4.3s done 2 reports 2")
+	next(4800 * time.Millisecond)
+	s.all(answered(2))
 	s.tick(4400 * time.Millisecond)
-	s.tick(4799 * time.Millisecond)
-	s.want("4.4s committed 3", "4.4s done 3 reports 2")
-	s.tick(4800 * time.Millisecond)
-	s.want("4.8s propose 4.1 limit 8 in 1 out 1")
+	s.want("4.4s propose 3.1 limit 8 in 1 out 1")
+	s.all(answered(3))
+	s.tick(4500 * time.Millisecond)
+	s.want("4.5s committed 3", "4.5s done 3 reports 2")
+	s.tick(4899 * time.Millisecond)
+	s.want()
+	s.tick(4900 * time.Millisecond)
+	s.want("4.9s propose 4.1 limit 8 in 1 out 1")
+	// Late, and a client is silent: it is waited for no longer than half a period.
+	s.all(status(4, 0))
+	s.tick(7 * second)
+	s.want("7s committed 4", "7s done 4 reports 2")
+	s.tick(7499 * time.Millisecond)
+	s.want()
+	s.tick(7500 * time.Millisecond)
+	s.want("7.5s propose 5.1 limit 8 in 1 out 1")
 }
 
 func TestAsFastAsPossible(t *testing.T) {
@@ -240,7 +268,8 @@ func TestAttempts(t *testing.T) {
 	s.want("6m40s diverged")
 	s.m.Status(1, &st)
 	s.tick(401 * second)
-	s.want("6m41s propose 6.1 limit 8 in 1 out 1", "6m41s committed 5", "6m41s done 5 reports 2")
+	s.tick(401500 * time.Millisecond)
+	s.want("6m41s committed 5", "6m41s done 5 reports 2", "6m41.5s propose 6.1 limit 8 in 1 out 1")
 	s.m.Stopped(1, "wrong manifest")
 	s.tick(402 * second)
 	s.tick(1000 * second)
@@ -272,7 +301,7 @@ func TestReportsComeLate(t *testing.T) {
 	s.tick(0)
 	s.m.Connections(0, both(true, 5))
 	st := func(committed, reported uint64) wire.Status {
-		x := status(committed, 0)
+		x := answered(committed)
 		x.Newest.Epoch = reported
 		return x
 	}

@@ -14,8 +14,6 @@ import (
 // live with the key schedule; the machine never sees a key.
 type Keys interface {
 	ingest.Keys
-	// Hash is SHA-256.
-	Hash(data []byte) [32]byte
 	// HeadMAC vouches for the head of an epoch towards the servers themselves.
 	HeadMAC(epoch uint64, head [32]byte) [16]byte
 	// ClientKey is the key of a registered client.

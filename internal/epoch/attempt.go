@@ -171,13 +171,13 @@ func rosterHash(r Roster) [32]byte {
 	return commit.RosterHash(append(b, r.Storage...))
 }
 
-// openNext ends submission for the epoch that begins, at its first attempt, and
-// announces the next one.
+// openNext ends submission for the epoch that begins, at its first attempt. The
+// next one is open from now on, for who attaches meanwhile; the others are told
+// with the outcome of this one.
 func (s *Server) openNext(epoch uint64) {
 	for _, t := range []*session.Table{s.up, s.down} {
 		if t != nil && t.Open() == epoch {
 			s.taken[t] = t.Take()
-			s.announce(t, t.All())
 		}
 	}
 }
@@ -205,7 +205,7 @@ func (s *Server) beginIngest(dir *token.Directory) error {
 	if err := s.ingest.Begin(t.at, t.epoch, t.id, dir, subs); err != nil {
 		return err
 	}
-	s.writeResults(taken, slot)
+	s.writeVerdicts(taken, slot)
 	if s.cfg.Geometry.Params().ID.Out == 0 {
 		return nil
 	}
@@ -215,9 +215,8 @@ func (s *Server) beginIngest(dir *token.Directory) error {
 	return nil
 }
 
-// writeResults makes the results of all of this server's clients, but for the
-// head, which is not known yet.
-func (s *Server) writeResults(taken *session.Taken, slot func(uint32) int) {
+// writeVerdicts notes what the results of all of this server's clients will say.
+func (s *Server) writeVerdicts(taken *session.Taken, slot func(uint32) int) {
 	g, o := s.cfg.Geometry, s.attempt.out
 	clients := 0
 	for v, n := range o.users {
@@ -225,8 +224,8 @@ func (s *Server) writeResults(taken *session.Taken, slot func(uint32) int) {
 			clients += n
 		}
 	}
-	width := g.ResultBytes()
-	o.results = make([]byte, clients*width)
+	width := s.verdictBytes()
+	o.verdicts = make([]byte, clients*width)
 	o.through = make([]byte, clients*8)
 	row := 0
 	for v, n := range o.users {
@@ -236,7 +235,7 @@ func (s *Server) writeResults(taken *session.Taken, slot func(uint32) int) {
 		for u := range n {
 			binary.LittleEndian.PutUint64(o.through[8*row:], s.through[v][u])
 			for j := range g.Outs() {
-				cell.Result(o.results[row*width:]).SetStatus(g.ResultStatus(j), cell.StatusNothing)
+				o.verdicts[row*width+verdictHead+j] = cell.StatusNothing
 			}
 			row++
 		}
@@ -247,11 +246,10 @@ func (s *Server) writeResults(taken *session.Taken, slot func(uint32) int) {
 			continue
 		}
 		row, _ := place(o.users, s.ingestionTable, s.i, client)
-		r := cell.Result(o.results[row*width : (row+1)*width])
-		r.SetFlags(cell.FlagAccepted)
-		copy(r.AcceptedHash(), taken.Hash[at][:])
-		r.SetSequence(taken.Sequence[at])
-		s.ingest.Statuses(i, r[g.ResultStatus(0):])
+		v := o.verdicts[row*width : (row+1)*width]
+		v[0] = 1
+		copy(v[1:], taken.Tag[at][:])
+		s.ingest.Statuses(i, v[verdictHead:])
 		// What a client acknowledges is its own word, and only lets go of its own results.
 		said := cell.Submission(taken.Cell(at, g.SubmissionBytes())).ResultsThrough()
 		had := binary.LittleEndian.Uint64(o.through[8*row:])

@@ -193,6 +193,11 @@ func (c *cluster) pump() {
 	}
 }
 
+// down is how a client opens what its storage server sends it.
+func (c *cluster) down(id uint32, boot [16]byte) session.AEAD {
+	return keys.Session(keys.SimulatedClientKey([32]byte{3}, id), cell.Down, cell.RoleStorage, [16]byte{}, boot)
+}
+
 // read opens the first delivery of a batch for the head in it, which clients
 // acknowledge.
 func (c *cluster) read(server int, b *epoch.ClientCells) {
@@ -202,7 +207,7 @@ func (c *cluster) read(server int, b *epoch.ClientCells) {
 	id := uint32(b.Sessions[0] >> 2)
 	var boot [16]byte
 	boot[0] = byte(server)
-	down := keys.Session(keys.SimulatedClientKey([32]byte{3}, id), cell.Down, cell.RoleStorage, [16]byte{}, boot)
+	down := c.down(id, boot)
 	var nonce [cell.NonceBytes]byte
 	cell.PutDownNonce(&nonce, b.Epoch, b.Attempt, b.Type)
 	ad := cell.MakeAD(&c.id, cell.Down, cell.RoleStorage, b.Type, uint32(server))

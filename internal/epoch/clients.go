@@ -135,8 +135,10 @@ func (s *Server) backlog(o *outcome, x *session.Session) {
 	}
 }
 
-// deliver queues a final epoch's results and deliveries. A client gets a
-// delivery whether it holds a message or not.
+// deliver queues a final epoch's results and deliveries, and an announcement for
+// the sessions that get neither: those whose client has not proved itself in
+// them, or has in another one since. A client gets a delivery whether it holds a
+// message or not.
 func (s *Server) deliver(o *outcome) {
 	if s.up != nil {
 		s.jobs = append(s.jobs, s.results(o, owed(s.up, o.epoch)))
@@ -144,35 +146,50 @@ func (s *Server) deliver(o *outcome) {
 	if s.down != nil {
 		s.jobs = append(s.jobs, s.deliveries(o, owed(s.down, o.epoch)))
 	}
+	for _, t := range []*session.Table{s.up, s.down} {
+		if t != nil {
+			s.announce(t, t.Untold())
+		}
+	}
+	clear(s.welcome)
 }
 
-// owed is the sessions that get an epoch's cells, which are noted as sent.
+// owed is the sessions that get an epoch's cells, which are noted as sent: they
+// tell that the next epoch is open.
 func owed(t *session.Table, epoch uint64) []*session.Session {
 	to := t.Active()
 	for _, x := range to {
-		x.Sent = epoch
+		x.Sent, x.Told = epoch, epoch+1
 	}
 	return to
 }
 
 func (s *Server) results(o *outcome, to []*session.Session) job {
+	mac := s.cfg.Keys.HeadMAC(o.epoch, o.head)
 	return job{
 		table: s.up, to: to, typ: cell.TypeResult, epoch: o.epoch, attempt: o.attempt, width: s.cfg.Geometry.ResultBytes(),
-		compose: func(c uint32, plain []byte) { s.result(o, c, plain) },
+		compose: func(c uint32, plain []byte) { s.result(o, c, plain, mac) },
 	}
 }
 
 func (s *Server) deliveries(o *outcome, to []*session.Session) job {
+	mac := s.cfg.Keys.HeadMAC(o.epoch, o.head)
 	return job{
 		table: s.down, to: to, typ: cell.TypeDelivery, epoch: o.epoch, attempt: o.attempt, width: s.cfg.Geometry.DeliveryBytes(),
-		compose: func(c uint32, plain []byte) { s.delivery(o, c, plain) },
+		compose: func(c uint32, plain []byte) { s.delivery(o, c, plain, mac) },
 	}
 }
 
 // announce queues the announcement of the open epoch. What it says of an epoch
 // never changes, so that saying it again under the same nonce is the same cell.
 func (s *Server) announce(t *session.Table, to []*session.Session) {
+	if len(to) == 0 {
+		return
+	}
 	open := t.Open()
+	for _, x := range to {
+		x.Told = open
+	}
 	head := s.commit.Before()
 	if cell.HeadEpoch(open) == s.commit.Epoch()-1 {
 		head = s.commit.Head()

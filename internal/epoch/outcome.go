@@ -33,11 +33,18 @@ type outcome struct {
 	slots   *token.Slots // watermarks after the epoch
 
 	// Ingestion. Rows are by place among this server's clients.
-	results []byte // plaintexts of results, their heads still zero
-	through []byte // u64 a client: results acknowledged
+	verdicts []byte // verdictBytes a client
+	through  []byte // u64 a client: results acknowledged
 }
 
-const outcomeVersion = 1
+const outcomeVersion = 2
+
+// verdictHead is what stands in a verdict before the statuses, one byte a
+// message cell: accepted u8, and the tag of what was accepted. All else in a
+// result follows from the epoch.
+const verdictHead = 1 + cell.TagBytes
+
+func (s *Server) verdictBytes() int { return verdictHead + s.cfg.Geometry.Outs() }
 
 // parts is the outcome's durable form: a header, then parts each behind its
 // length, all of public sizes. Bulk parts are views, not copies.
@@ -63,7 +70,7 @@ func (o *outcome) parts() [][]byte {
 		slots = o.slots.Append(nil)
 	}
 	out := [][]byte{h}
-	for _, p := range [][]byte{users, changes, o.boxes.Heads.Data, o.boxes.Bodies.Data, o.answers, o.acked, slots, o.results, o.through} {
+	for _, p := range [][]byte{users, changes, o.boxes.Heads.Data, o.boxes.Bodies.Data, o.answers, o.acked, slots, o.verdicts, o.through} {
 		out = append(out, le.AppendUint64(nil, uint64(len(p))), p)
 	}
 	return out
@@ -100,7 +107,7 @@ func parseOutcome(b []byte, stride int) (*outcome, error) {
 	if o.boxes.Put(0, n, part[2], part[3]) != nil {
 		return nil, ErrState
 	}
-	o.answers, o.acked, o.results, o.through = part[4], part[5], part[7], part[8]
+	o.answers, o.acked, o.verdicts, o.through = part[4], part[5], part[7], part[8]
 	if len(part[6]) > 0 {
 		var err error
 		if o.slots, err = token.ParseSlots(part[6]); err != nil {
@@ -123,13 +130,15 @@ func place(users []int, owners []uint32, role int, client uint32) (row int, ok b
 	return row + u, int(owners[v]) == role && u < users[v]
 }
 
-// delivery writes the plaintext of a client's delivery.
-func (s *Server) delivery(o *outcome, client uint32, plain []byte) {
+// delivery writes the plaintext of a client's delivery. mac is that of the head.
+// All of it follows from the epoch's outcome, so that it is the same each time.
+func (s *Server) delivery(o *outcome, client uint32, plain []byte, mac [cell.MACBytes]byte) {
 	g := s.cfg.Geometry
 	d := cell.Delivery(plain)
 	d.SetEpoch(o.epoch)
 	d.SetAttempt(o.attempt)
 	copy(d.Head(), o.head[:])
+	copy(d.HeadMAC(), mac[:])
 	if o.void {
 		d.SetFlags(cell.FlagVoid)
 		return
@@ -144,16 +153,25 @@ func (s *Server) delivery(o *outcome, client uint32, plain []byte) {
 	copy(plain[g.DeliveryAnswer(0):], o.answers[u*width:(u+1)*width])
 }
 
-// result writes the plaintext of a client's result.
-func (s *Server) result(o *outcome, client uint32, plain []byte) {
+// result writes the plaintext of a client's result. mac is that of the head. All
+// of it follows from the epoch's outcome, so that it is the same each time.
+func (s *Server) result(o *outcome, client uint32, plain []byte, mac [cell.MACBytes]byte) {
 	r := cell.Result(plain)
-	if u, ok := place(o.users, s.ingestionTable, s.i, client); ok && !o.void {
-		copy(plain, o.results[u*len(plain):])
-	}
-	if o.void {
-		r.SetFlags(cell.FlagVoid)
-	}
 	r.SetEpoch(o.epoch)
 	r.SetAttempt(o.attempt)
 	copy(r.Head(), o.head[:])
+	copy(r.HeadMAC(), mac[:])
+	if o.void {
+		r.SetFlags(cell.FlagVoid)
+		return
+	}
+	u, ok := place(o.users, s.ingestionTable, s.i, client)
+	if !ok {
+		return
+	}
+	width := s.verdictBytes()
+	v := o.verdicts[u*width : (u+1)*width]
+	r.SetFlags(cell.FlagAccepted * uint16(v[0]))
+	copy(r.AcceptedTag(), v[1:verdictHead])
+	copy(r[s.cfg.Geometry.ResultStatus(0):], v[verdictHead:])
 }

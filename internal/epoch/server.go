@@ -8,7 +8,9 @@
 // an attempt (ingest judges the cells; survive contests the ID channel with the
 // routers) - ingest deals to the routers - route makes sections - store places
 // them in mailboxes - commit decides - finish makes the outcome this server's
-// state and queues the sealed results and deliveries.
+// state and queues the sealed results and deliveries. These say as well that the
+// next epoch is open, so that clients submit for it when they have learnt the
+// outcome of the one before.
 //
 // Everything that is visible of a server - frames, their sizes and order, what
 // is stored, log lines, when it stops - follows from public values: the
@@ -226,7 +228,7 @@ func (s *Server) makeSessions() {
 		slots, slot := slotsOf(g, owners, index)
 		return session.New(session.Config{
 			Cluster: s.cfg.Cluster, Role: role, Server: uint32(s.cfg.Self), Type: typ, CellBytes: width,
-			Slots: slots, Slot: slot, Hash: s.cfg.Keys.Hash, AEAD: s.cfg.Keys.AEAD, Memory: s.cfg.Memory, Workers: s.workers, Parallel: s.cfg.Workers,
+			Slots: slots, Slot: slot, AEAD: s.cfg.Keys.AEAD, Memory: s.cfg.Memory, Workers: s.workers, Parallel: s.cfg.Workers,
 		}, s.commit.Epoch())
 	}
 	s.up = table(cell.RoleIngestion, cell.TypeSubmission, g.SubmissionBytes(), s.ingestionTable, s.i)

@@ -12,7 +12,7 @@ import (
 )
 
 // How many cells a client may send: some at once, and some for each epoch that
-// its server announces. It needs one an epoch, and one more to send it again.
+// its server says is open. It needs one an epoch, and one more to send it again.
 const (
 	creditFirst = 8
 	creditEpoch = 2
@@ -21,9 +21,8 @@ const (
 
 // Types of cells, see docs/protocol.md, section 1.1.
 const (
-	cellSubmission   = 1
-	cellControl      = 2
-	cellAnnouncement = 5
+	cellSubmission = 1
+	cellControl    = 2
 
 	roleIngestion = 1
 )

@@ -285,9 +285,7 @@ func (l *link) frame(typ wire.Type, payload, whole []byte) error {
 		c.answered()
 	case wire.TypeFrontCellDown:
 		l.g.count.cellsDown.Add(1)
-		if le.Uint16(rest) == cellAnnouncement {
-			c.announced()
-		}
+		c.opened() // whatever a server seals for a client says that an epoch is open
 	case wire.TypeFrontRefused:
 		c.send(own, l.poker)
 		if c.final(wire.Code(le.Uint16(rest))) {
@@ -299,8 +297,8 @@ func (l *link) frame(typ wire.Type, payload, whole []byte) error {
 	return nil
 }
 
-// announced lets the client send cells for one epoch more.
-func (c *client) announced() {
+// opened lets the client send cells for one epoch more.
+func (c *client) opened() {
 	for {
 		old := c.credit.Load()
 		if old >= creditMost || c.credit.CompareAndSwap(old, min(old+creditEpoch, creditMost)) {

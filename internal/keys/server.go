@@ -62,6 +62,3 @@ func (k *Server) each(n int, f func(from, to int)) {
 	}
 	wait.Wait()
 }
-
-// Hash is the function Hash.
-func (k *Server) Hash(data []byte) [32]byte { return Hash(data) }

@@ -65,7 +65,7 @@ func (s *simulation) result(e *end, r cell.Result) error {
 		void: r.Flags()&cell.FlagVoid != 0, accepted: r.Flags()&cell.FlagAccepted != 0,
 		head: r.Head(),
 	}
-	if o.accepted && (epoch > e.submitted || !bytes.Equal(r.AcceptedHash(), e.hash[epoch%4][:])) {
+	if o.accepted && (epoch > e.submitted || [cell.TagBytes]byte(r.AcceptedTag()) != e.tags[epoch%4]) {
 		return fmt.Errorf("%w: the result of client %d for epoch %d names another submission than the one it sent", ErrProtocol, e.c.id, epoch)
 	}
 	if !s.ledger.counts(epoch) {

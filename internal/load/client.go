@@ -2,7 +2,6 @@ package load
 
 import (
 	"crypto/cipher"
-	"crypto/sha256"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -33,10 +32,10 @@ type end struct {
 	attached    bool
 	up, down    cipher.AEAD
 	sequence    uint64
-	submitted   uint64      // newest epoch that a cell was sealed for
-	hash        [4][32]byte // of sealed submissions, by epoch mod 4
-	through     uint64      // every result or delivery up to it is there
-	throughHead [32]byte    // head of that epoch
+	submitted   uint64                 // newest epoch that a cell was sealed for
+	tags        [4][cell.TagBytes]byte // of sealed submissions, by epoch mod 4
+	through     uint64                 // every result or delivery up to it is there
+	throughHead [32]byte               // head of that epoch
 }
 
 // scratch is what handling a frame needs, for one goroutine at a time.
@@ -178,17 +177,25 @@ func (s *simulation) cell(e *end, session int64, sc *scratch) error {
 	}
 	switch m.Type {
 	case cell.TypeAnnouncement:
-		s.announced(e, cell.Announcement(plain).Open(), session, sc)
-		return nil
+		s.opened(e, cell.Announcement(plain).Open(), session, sc)
 	case cell.TypeResult:
-		return s.result(e, cell.Result(plain))
+		r := cell.Result(plain)
+		if err := s.result(e, r); err != nil {
+			return err
+		}
+		s.opened(e, r.Open(), session, sc)
 	default:
-		return s.delivery(e, cell.Delivery(plain), sc)
+		d := cell.Delivery(plain)
+		if err := s.delivery(e, d, sc); err != nil {
+			return err
+		}
+		s.opened(e, d.Open(), session, sc)
 	}
+	return nil
 }
 
-// announced answers an announcement with exactly one cell for its epoch.
-func (s *simulation) announced(e *end, open uint64, session int64, sc *scratch) {
+// opened answers what says that an epoch is open with exactly one cell for it.
+func (s *simulation) opened(e *end, open uint64, session int64, sc *scratch) {
 	if open <= e.submitted || open > s.cfg.Last {
 		return
 	}
@@ -209,7 +216,7 @@ func (s *simulation) announced(e *end, open uint64, session int64, sc *scratch) 
 	sc.ad.SetClient(e.c.id)
 	sc.sealed = e.up.Seal(sc.sealed[:0], sc.nonce[:], plain, sc.ad[:])
 	if e.role == cell.RoleIngestion {
-		e.hash[open%4] = sha256.Sum256(sc.sealed)
+		e.tags[open%4] = cell.Tag(sc.sealed)
 	}
 	sc.up.Cell = wire.CellUp{Type: typ, Epoch: open, Sequence: e.sequence, Sealed: sc.sealed}
 	if session < 0 {

@@ -2,7 +2,6 @@ package load
 
 import (
 	"crypto/ed25519"
-	"crypto/sha256"
 	"io"
 	"testing"
 
@@ -20,8 +19,8 @@ type fake struct {
 	s    *simulation
 	sc   *scratch
 	salt [16]byte
-	sent map[uint64]map[uint32][]mail // by epoch and recipient
-	got  map[uint32][32]byte          // hash of the newest submission
+	sent map[uint64]map[uint32][]mail   // by epoch and recipient
+	got  map[uint32][cell.TagBytes]byte // tag of the newest submission
 	asks map[uint64]map[uint32]cell.Request
 }
 
@@ -65,7 +64,7 @@ func newFake(t *testing.T, n int, cfg Config, out io.Writer) *fake {
 	}
 	f := &fake{
 		t: t, s: s, sc: s.newScratch(), salt: [16]byte{9},
-		sent: map[uint64]map[uint32][]mail{}, got: map[uint32][32]byte{}, asks: map[uint64]map[uint32]cell.Request{},
+		sent: map[uint64]map[uint32][]mail{}, got: map[uint32][cell.TagBytes]byte{}, asks: map[uint64]map[uint32]cell.Request{},
 	}
 	for i := range s.clients {
 		for j := range s.clients[i].ends {
@@ -125,7 +124,7 @@ func (f *fake) take(e *end, payload []byte) {
 		f.asks[m.Epoch][e.c.id] = cell.Control(plain).Request(f.s.g.ControlRequest(0))
 		return
 	}
-	f.got[e.c.id] = sha256.Sum256(m.Sealed)
+	f.got[e.c.id] = cell.Tag(m.Sealed)
 	if f.sent[m.Epoch] == nil {
 		f.sent[m.Epoch] = map[uint32][]mail{}
 	}
@@ -142,12 +141,16 @@ func (f *fake) take(e *end, payload []byte) {
 	}
 }
 
-// epoch carries one epoch: announcements, results, deliveries.
+// epoch carries one epoch: results and deliveries, which open the next one, and
+// for the first one announcements.
 func (f *fake) epoch(epoch uint64) {
 	f.t.Helper()
 	g := f.s.g
 	for i := range f.s.clients {
 		for j := range f.s.clients[i].ends {
+			if epoch > 1 {
+				break
+			}
 			plain := make([]byte, cell.AnnouncementBytes)
 			cell.Announcement(plain).SetOpen(epoch)
 			f.down(&f.s.clients[i].ends[j], cell.TypeAnnouncement, epoch, plain)
@@ -158,8 +161,8 @@ func (f *fake) epoch(epoch uint64) {
 		r := cell.Result(make([]byte, g.ResultBytes()))
 		r.SetEpoch(epoch)
 		r.SetFlags(cell.FlagAccepted)
-		hash := f.got[c.id]
-		copy(r.AcceptedHash(), hash[:])
+		tag := f.got[c.id]
+		copy(r.AcceptedTag(), tag[:])
 		d := cell.Delivery(make([]byte, g.DeliveryBytes()))
 		d.SetEpoch(epoch)
 		if epoch >= f.s.cfg.First {

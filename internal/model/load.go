@@ -53,7 +53,7 @@ func (s System) params() geometry.Params {
 }
 
 // ClientBytes returns the bytes of an epoch's sealed cells to and from a client:
-// submission, control cell, result, delivery, announcements.
+// submission, control cell, result, delivery.
 func (s System) ClientBytes() (int, error) {
 	s.N, s.M = 1, 1 // cells depend on neither
 	g, err := geometry.New(s.params())
@@ -61,7 +61,7 @@ func (s System) ClientBytes() (int, error) {
 		return 0, fmt.Errorf("%w: %w", ErrModel, err)
 	}
 	return geometry.Sealed(g.SubmissionBytes()) + geometry.Sealed(g.ControlBytes()) + geometry.Sealed(g.ResultBytes()) +
-		geometry.Sealed(g.DeliveryBytes()) + 2*geometry.Sealed(geometry.AnnouncementBytes), nil
+		geometry.Sealed(g.DeliveryBytes()), nil
 }
 
 func (s System) check() error {

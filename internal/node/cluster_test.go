@@ -228,8 +228,10 @@ func (w *crowd) cell(e *end, m *wire.CellDown) {
 		w.mu.Lock()
 		w.results[m.Epoch]++
 		w.mu.Unlock()
+		w.submit(e, cell.Result(plain).Open())
 	case cell.TypeDelivery:
 		w.check(e, m.Epoch, plain)
+		w.submit(e, cell.Delivery(plain).Open())
 	}
 }
 

@@ -31,7 +31,6 @@ type Config struct {
 	CellBytes int    // plaintext bytes of such a cell
 	Slots     int    // clients that this role can have
 	Slot      func(client uint32) int
-	Hash      func([]byte) [32]byte
 	AEAD      func(*Key) AEAD
 	Memory    record.Memory // for the opened cells
 	Workers   *oblivious.Workers
@@ -48,6 +47,7 @@ type Session struct {
 	slot     int32  // the client's place
 	at       int32  // its place in Table.order
 	Sent     uint64 // newest epoch whose result or delivery was queued for it; the caller's
+	Told     uint64 // newest epoch that it was told is open; the caller's
 	salt     [16]byte
 	up, down Key
 }
@@ -70,19 +70,17 @@ type Table struct {
 	active  []*Session // by slot: the session that what is addressed to a client goes to
 	fresh   []Session  // of a slab, not used yet
 	open    uint64
-	pending *Taken
-	spare   *Taken
+	pending *Taken // of the open epoch; nil until the first cell for it comes
+	spare   *Taken // for the next one, if clients submit while an epoch is routed
 	lanes   []lane
 }
 
 // Taken is what clients submitted for one epoch, by slot.
 type Taken struct {
-	Epoch    uint64
-	Count    int
-	Cells    []byte // CellBytes each
-	Present  []bool
-	Hash     [][32]byte // of the sealed cell
-	Sequence []uint64
+	Count   int
+	Cells   []byte // CellBytes each
+	Present []bool
+	Tag     [][cell.TagBytes]byte // of the sealed cell
 }
 
 // Cell is the plaintext that the client at the slot submitted; meaningless if
@@ -113,26 +111,49 @@ func New(cfg Config, epoch uint64) *Table {
 		lanes:  make([]lane, max(1, cfg.Parallel)),
 		open:   epoch,
 	}
-	t.pending = t.newTaken(epoch)
 	for i := range t.lanes {
 		t.lanes[i].plain = make([]byte, cfg.CellBytes+cell.TagBytes)
 	}
 	return t
 }
 
-func (t *Table) newTaken(epoch uint64) *Taken {
-	n := t.cfg.Slots
-	return &Taken{
-		Epoch: epoch, Cells: t.cfg.Memory.Get(n * t.cfg.CellBytes), Present: make([]bool, n),
-		Hash: make([][32]byte, n), Sequence: make([]uint64, n),
+// room makes the place for the open epoch's cells, if a batch brings one that
+// may be taken. Most epochs have one place at a time: clients submit when the
+// epoch before is final, and what it took is given back by then.
+func (t *Table) room(batch []Arrived) {
+	if t.pending != nil || !slices.ContainsFunc(batch, func(a Arrived) bool { return t.fits(a.Cell) == 0 }) {
+		return
 	}
+	if t.pending, t.spare = t.spare, nil; t.pending != nil {
+		return
+	}
+	n := t.cfg.Slots
+	t.pending = &Taken{Cells: t.cfg.Memory.Get(n * t.cfg.CellBytes), Present: make([]bool, n), Tag: make([][cell.TagBytes]byte, n)}
+}
+
+// fits says whether a cell may be one for the open epoch, or why not.
+func (t *Table) fits(c *Cell) Refusal {
+	switch {
+	case c.Type != t.cfg.Type || len(c.Sealed) != t.cfg.CellBytes+cell.TagBytes:
+		return WrongSize
+	case c.Epoch != t.open:
+		return WrongEpoch
+	case c.Sequence == 0:
+		return OldSequence
+	}
+	return 0
 }
 
 // Open is the epoch that takes submissions.
 func (t *Table) Open() uint64 { return t.open }
 
 // Submissions is the number of cells taken for the open epoch.
-func (t *Table) Submissions() int { return t.pending.Count }
+func (t *Table) Submissions() int {
+	if t.pending == nil {
+		return 0
+	}
+	return t.pending.Count
+}
 
 // Len is the number of attached sessions.
 func (t *Table) Len() int { return len(t.order) }
@@ -192,24 +213,35 @@ func (t *Table) Active() []*Session {
 	return dst
 }
 
-// All returns every attached session.
-func (t *Table) All() []*Session { return slices.Clone(t.order) }
+// Untold returns the attached sessions that were not told that the open epoch
+// is open.
+func (t *Table) Untold() (to []*Session) {
+	for _, s := range t.order {
+		if s.Told < t.open {
+			to = append(to, s)
+		}
+	}
+	return to
+}
 
 // Take ends submission for the open epoch and opens the next one. What it
-// returns is valid until it is given back with Return.
+// returns, nil if nothing came, is valid until it is given back with Return.
 func (t *Table) Take() *Taken {
 	taken := t.pending
 	t.open++
-	if t.pending = t.spare; t.pending == nil {
-		t.pending = t.newTaken(t.open)
-	}
-	t.spare = nil
-	t.pending.Epoch = t.open
+	t.pending = nil
 	return taken
 }
 
-// Return gives back what Take returned.
+// Return gives back what Take returned. Its memory is kept for the next epoch,
+// and a second one as long as somebody submits while an epoch is routed.
 func (t *Table) Return(taken *Taken) {
+	if taken == nil {
+		return
+	}
+	if t.spare != nil {
+		t.cfg.Memory.Put(t.spare.Cells)
+	}
 	clear(taken.Present)
 	taken.Count = 0
 	t.spare = taken
@@ -225,6 +257,7 @@ type Arrived struct {
 // in the order of their workers, and the sessions that results and deliveries go
 // to from now on. Visible: which cells authenticate.
 func (t *Table) Cells(batch []Arrived) (refused []Refused, fresh []*Session) {
+	t.room(batch)
 	parts := min(len(t.lanes), max(1, len(batch)/32))
 	t.cfg.Workers.Each(parts, func(p int) {
 		l := &t.lanes[p]
@@ -242,7 +275,9 @@ func (t *Table) Cells(batch []Arrived) (refused []Refused, fresh []*Session) {
 	})
 	for p := range parts {
 		l := &t.lanes[p]
-		t.pending.Count += l.taken
+		if l.taken > 0 {
+			t.pending.Count += l.taken
+		}
 		refused = append(refused, l.refused...)
 		fresh = append(fresh, l.fresh...)
 	}
@@ -253,12 +288,10 @@ func (t *Table) Cells(batch []Arrived) (refused []Refused, fresh []*Session) {
 func (t *Table) take(l *lane, s *Session, c *Cell) Refusal {
 	slot := int(s.slot)
 	last := &t.proofs[slot]
-	switch {
-	case c.Type != t.cfg.Type || len(c.Sealed) != t.cfg.CellBytes+cell.TagBytes:
-		return WrongSize
-	case c.Epoch != t.open:
-		return WrongEpoch
-	case c.Sequence == 0 || s.salt == last.salt && c.Sequence <= last.sequence:
+	if code := t.fits(c); code != 0 {
+		return code
+	}
+	if s.salt == last.salt && c.Sequence <= last.sequence {
 		return OldSequence
 	}
 	var nonce [cell.NonceBytes]byte
@@ -288,8 +321,7 @@ func (t *Table) take(l *lane, s *Session, c *Cell) Refusal {
 		return AlreadySubmitted
 	}
 	t.pending.Present[slot] = true
-	t.pending.Hash[slot] = t.cfg.Hash(c.Sealed)
-	t.pending.Sequence[slot] = c.Sequence
+	t.pending.Tag[slot] = cell.Tag(c.Sealed)
 	l.taken++
 	return 0
 }

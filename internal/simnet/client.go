@@ -36,6 +36,7 @@ type Client struct {
 	mails   map[uint64]bool
 	heads   map[uint64][]byte
 	Refused []session.Refusal
+	Slow    time.Duration // that the client takes longer than others to send a cell
 }
 
 type end struct {
@@ -45,6 +46,7 @@ type end struct {
 	up, down session.AEAD
 	sequence uint64
 	sealed   uint64 // newest epoch that a cell was sealed for
+	fresh    bool   // nothing was sent in this session
 	plain    []byte // of that cell
 	through  uint64 // newest epoch received; they come in order
 }
@@ -104,7 +106,7 @@ func (c *Client) attach(role int) {
 	w, e := c.world, &c.ends[role]
 	w.session++
 	id := w.session
-	e.session = id
+	e.session, e.fresh = id, true
 	w.sessions[id] = c
 	w.connections(c.ID, e.role, true)
 	s := w.servers[e.server]
@@ -205,13 +207,14 @@ func (c *Client) cell(role int, typ uint16, ep uint64, attempt uint16, sealed []
 	}
 	switch typ {
 	case cell.TypeAnnouncement:
-		c.announced(role, cell.Announcement(plain).Open())
+		c.opened(role, cell.Announcement(plain).Open())
 	case cell.TypeResult:
 		if !c.results[ep] {
 			c.results[ep] = true
 			c.behave.Result(ep, plain)
 		}
 		e.through = max(e.through, ep)
+		c.opened(role, cell.Result(plain).Open())
 	case cell.TypeDelivery:
 		c.heads[ep] = slices.Clone(cell.Delivery(plain).Head())
 		if !c.mails[ep] {
@@ -219,16 +222,19 @@ func (c *Client) cell(role int, typ uint16, ep uint64, attempt uint16, sealed []
 			c.behave.Deliver(ep, plain)
 		}
 		e.through = max(e.through, ep)
+		c.opened(role, cell.Delivery(plain).Open())
 	}
 }
 
-// announced seals the one cell for an epoch and sends it.
-func (c *Client) announced(role int, open uint64) {
+// opened seals the one cell for an epoch and sends it; in a new session the same
+// again.
+func (c *Client) opened(role int, open uint64) {
 	e := &c.ends[role]
 	g := c.world.Geometry
-	if open < e.sealed {
+	if open < e.sealed || open == e.sealed && !e.fresh {
 		return
 	}
+	e.fresh = false
 	typ := cell.TypeSubmission
 	if open > e.sealed {
 		e.sealed = open
@@ -269,7 +275,7 @@ func (c *Client) SendSealed(role int, typ uint16, ep, sequence uint64, sealed []
 	w, e := c.world, &c.ends[role]
 	w.View.add(Seen{Kind: fmt.Sprint("cell ", typ, ep), From: fmt.Sprint("client ", c.ID), To: server1(e.server), Size: len(sealed)})
 	s, id := w.servers[e.server], e.session
-	w.after(time.Millisecond, func() {
+	w.after(time.Millisecond+c.Slow, func() {
 		if s.machine != nil {
 			s.machine.Cells([]session.Cell{{Session: id, Type: typ, Epoch: ep, Sequence: sequence, Sealed: sealed}})
 			w.pump(s)
