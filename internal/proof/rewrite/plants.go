@@ -68,7 +68,7 @@ var secretState = map[string]string{
 	"store.Machine.Answer":      "probe.From(controls, 64)",
 	"store.PutCells":            "probe.Some(boxes.Heads.Data)",
 	"epoch.Server.delivery":     "probe.Some(o.answers)",
-	"epoch.Server.result":       "probe.From(o.results, 96)",
+	"epoch.Server.result":       "probe.From(o.verdicts, verdictHead)",
 	"epoch.outcome.parts":       "probe.Some(o.answers)",
 	"epoch.Server.acknowledge":  "probe.Some(o.answers)",
 	"record.Table.Put":          "probe.Some(heads)",
