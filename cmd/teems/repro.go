@@ -87,6 +87,7 @@ func (o *reproOptions) run(cmd *cobra.Command) error {
 	if o.redraw {
 		return repro.Redraw(o.data, bandwidth, !o.tables, out, say)
 	}
+	startLoopback()
 	m := probe.Look(probe.ThisHost())
 	ours := simulated.Runner{
 		Epochs: o.epochs, Seed: o.seed, CPU: m.Name(), TEE: "simulated", Commit: experiment.Commit(),
@@ -99,7 +100,8 @@ func (o *reproOptions) run(cmd *cobra.Command) error {
 	if o.plan {
 		return repro.PrintPlan(c)
 	}
-	if _, _, err := repro.Plan(c); errors.Is(err, repro.ErrFit) { // before anything is built
+	jobs, _, err := repro.Plan(c)
+	if errors.Is(err, repro.ErrFit) { // before anything is built
 		return err
 	}
 	if isTerminal(progress) {
@@ -108,6 +110,7 @@ func (o *reproOptions) run(cmd *cobra.Command) error {
 	if err := o.b.find(ctx, say); err != nil {
 		return err
 	}
+	c.Machine.Network = readyNetwork(repro.Connections(jobs), say)
 	self, err := os.Executable()
 	if err != nil {
 		return err

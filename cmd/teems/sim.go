@@ -15,7 +15,6 @@ import (
 	"github.com/teems-go/teems/internal/experiment/comparator"
 	"github.com/teems-go/teems/internal/load"
 	"github.com/teems-go/teems/internal/load/simulate"
-	"github.com/teems-go/teems/internal/probe"
 	"github.com/teems-go/teems/internal/sparta"
 )
 
@@ -170,7 +169,7 @@ func simulateOnce(ctx context.Context, o simulate.Options, b binaries, say func(
 	if err != nil {
 		return nil, err
 	}
-	network := probe.Look(probe.ThisHost()).Network
+	network := readyNetwork(o.Connections(), say)
 	o.TrackedMost, o.TrackedNow = network.ConntrackMax, network.ConntrackNow
 	o.ServerBinary, o.GatewayBinary, o.Loader, o.Say = b.server, b.gateway, self, say
 	return simulate.Run(ctx, o)

@@ -6,6 +6,10 @@ import (
 	"github.com/teems-go/teems/internal/experiment"
 )
 
+// OwnNetwork is what to put before a command, so that it runs in a network
+// namespace of its own, without connection tracking.
+const OwnNetwork = "unshare --net --map-root-user"
+
 // Options are how experiments may be made to fit.
 type Options struct {
 	Overload bool // several threads on one core
@@ -107,9 +111,10 @@ func (m Machine) sockets(d *Decision) error {
 	if all := 4*uint64(d.N) + m.Descriptors.InTotal; m.Descriptors.System > 0 && all > m.Descriptors.System {
 		why(fmt.Sprintf("sysctl -w fs.file-max=%d", all+all/8), "all processes would have %d descriptors open, and fs.file-max is %d", all, m.Descriptors.System)
 	}
-	if n := m.Network; n.ConntrackMax > 0 && need.Connections+n.ConntrackNow > n.ConntrackMax {
-		want := need.Connections + need.Connections/8 + n.ConntrackNow
-		why(fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d", want), "%d connections would be tracked, and nf_conntrack_max is %d", need.Connections+n.ConntrackNow, n.ConntrackMax)
+	if n := m.Network; n.Crowded(need.Connections) && !n.Own {
+		want := (need.Connections + n.ConntrackNow + 6) / 7 * 8
+		why(fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d", want), "%d connections would be tracked, and nf_conntrack_max is %d, of which an eighth is left to others", need.Connections+n.ConntrackNow, n.ConntrackMax)
+		d.Remedies = append(d.Remedies, OwnNetwork+" before the command runs it where nothing is tracked")
 	}
 	// One unread frame takes a page; submissions are spread out, half at once.
 	if pages := need.Connections / 2 * socketPage; m.Network.TCPMemory > 0 && pages > m.Network.TCPMemory {

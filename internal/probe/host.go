@@ -11,7 +11,7 @@ import (
 func ThisHost() Host {
 	c := cpuid.CPU
 	h := Host{
-		Files: os.DirFS("/"), OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Limit: limit,
+		Files: os.DirFS("/"), OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Limit: limit, Tracked: Tracked,
 		CPU: CPU{
 			Name: c.BrandName, SGX1: c.SGX.SGX1Supported, SGX2: c.SGX.SGX2Supported, FLC: c.SGX.LaunchControl,
 			TDXGuest: c.Has(cpuid.TDX_GUEST), SEVSNP: c.Has(cpuid.SEV_SNP),

@@ -24,6 +24,9 @@ type Host struct {
 
 	// Limit returns the limits on the descriptors of a process, soft and hard.
 	Limit func() (soft, hard uint64, err error)
+
+	// Tracked reports whether connections over loopback are tracked. nil: they are.
+	Tracked func() bool
 }
 
 // CPU is what the processor says about itself.
@@ -100,8 +103,16 @@ func (d Descriptors) Reach() uint64 {
 type Network struct {
 	ConntrackMax uint64 `json:"conntrack_max,omitempty"` // 0: no connection tracking
 	ConntrackNow uint64 `json:"conntrack_count,omitempty"`
+	Own          bool   `json:"own_network"`       // this process may go on in a network of its own, where none are tracked
 	TCPMemory    uint64 `json:"tcp_mem,omitempty"` // bytes, all sockets; 0: unknown
 	Ports        int    `json:"ports"`             // of one source address
+}
+
+// Crowded reports whether so many connections more are too many to track. When
+// that table is full, the system drops packets of every connection on the
+// machine; so an eighth of it is left to others.
+func (n Network) Crowded(connections uint64) bool {
+	return n.ConntrackMax > 0 && connections+n.ConntrackNow > n.ConntrackMax-n.ConntrackMax/8
 }
 
 // Name says which machine it is, for rows and pictures.
@@ -168,8 +179,19 @@ func (h Host) cpuName() string {
 	return h.CPU.Name
 }
 
-// capSysResource is CAP_SYS_RESOURCE, with which a process may raise its limits.
-const capSysResource = 24
+// Capabilities, as bits: to make a network namespace, to set up what is in it,
+// and to raise limits.
+const (
+	capNetAdmin    = 12
+	capSysAdmin    = 21
+	capSysResource = 24
+)
+
+// capable reports whether this process has a capability.
+func (h Host) capable(bit int) bool {
+	caps, err := strconv.ParseUint(h.field("proc/self/status", "CapEff"), 16, 64)
+	return err == nil && caps>>bit&1 == 1
+}
 
 func (h Host) descriptors() Descriptors {
 	d := Descriptors{
@@ -181,8 +203,7 @@ func (h Host) descriptors() Descriptors {
 			d.Limit, d.Hard = soft, hard
 		}
 	}
-	caps, err := strconv.ParseUint(h.field("proc/self/status", "CapEff"), 16, 64)
-	d.Raisable = err == nil && caps>>capSysResource&1 == 1
+	d.Raisable = h.capable(capSysResource)
 	return d
 }
 
@@ -190,7 +211,10 @@ func (h Host) descriptors() Descriptors {
 const page = 4096
 
 func (h Host) network() Network {
-	n := Network{ConntrackMax: h.number("proc/sys/net/netfilter/nf_conntrack_max"), ConntrackNow: h.number("proc/sys/net/netfilter/nf_conntrack_count")}
+	n := Network{Own: h.capable(capSysAdmin) && h.capable(capNetAdmin)}
+	if most := h.number("proc/sys/net/netfilter/nf_conntrack_max"); most > 0 && (h.Tracked == nil || h.Tracked()) {
+		n.ConntrackMax, n.ConntrackNow = most, h.number("proc/sys/net/netfilter/nf_conntrack_count")
+	}
 	if words := strings.Fields(h.line("proc/sys/net/ipv4/tcp_mem")); len(words) == 3 {
 		if pages, err := strconv.ParseUint(words[2], 10, 64); err == nil {
 			n.TCPMemory = pages * page

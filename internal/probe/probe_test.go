@@ -53,7 +53,7 @@ func small(kilobytes int) Host {
 	return Host{
 		Files: files(map[string]string{
 			"proc/meminfo":     fmt.Sprintf("MemTotal: %d kB\nMemAvailable: %d kB", kilobytes, kilobytes),
-			"proc/self/status": "CapEff:\t000001fffeffffff\nCpus_allowed_list:\t0-1",
+			"proc/self/status": "CapEff:\t0000000000000000\nCpus_allowed_list:\t0-1",
 			"sys/devices/system/cpu/cpu0/topology/physical_package_id": "0",
 			"sys/devices/system/cpu/cpu0/topology/core_id":             "0",
 			"sys/devices/system/cpu/cpu1/topology/physical_package_id": "0",
@@ -115,8 +115,42 @@ func TestSmallMachine(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 	}
-	if got := strings.Join(r.Remedies(), "\n"); strings.Count(got, "nf_conntrack_max=") != 1 || !strings.Contains(got, "sysctl -w net.netfilter.nf_conntrack_max=2359396") {
+	if got := strings.Join(r.Remedies(), "\n"); strings.Count(got, "nf_conntrack_max=") != 1 || !strings.Contains(got, "sysctl -w net.netfilter.nf_conntrack_max=2396864") {
 		t.Errorf("remedies:\n%s", got)
+	}
+}
+
+// Where tracked connections are too few, a process that may goes on in a network
+// of its own, and no process needs to if none are tracked.
+func TestTrackedConnections(t *testing.T) {
+	last := func(h Host) Decision {
+		for _, d := range examine(t, h, Options{Overload: true}).Experiments {
+			if d.Experiment.N == 1<<17 {
+				return d
+			}
+		}
+		t.Fatal("no experiment with 2^17 clients")
+		return Decision{}
+	}
+	if d := last(small(24 << 20)); d.Mode != experiment.Multiplexed || !strings.Contains(strings.Join(d.Remedies, "\n"), OwnNetwork) {
+		t.Errorf("%+v", d)
+	}
+	root := small(24 << 20)
+	root.Files.(fstest.MapFS)["proc/self/status"].Data = []byte("CapEff:\t0000000000201000\nCpus_allowed_list:\t0-1\n")
+	untracked := small(24 << 20)
+	untracked.Tracked = func() bool { return false }
+	for _, h := range []Host{root, untracked} {
+		if d := last(h); d.Mode != experiment.Sockets {
+			t.Errorf("%+v", d)
+		}
+	}
+	for _, c := range []struct {
+		n       Network
+		crowded bool
+	}{{Network{}, false}, {Network{ConntrackMax: 1 << 18, ConntrackNow: 1 << 16}, false}, {Network{ConntrackMax: 1 << 18, ConntrackNow: 1 << 17}, true}} {
+		if got := c.n.Crowded(1 << 17); got != c.crowded {
+			t.Errorf("%+v: %v", c.n, got)
+		}
 	}
 }
 

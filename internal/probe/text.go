@@ -17,10 +17,13 @@ func (r Report) Print(w io.Writer) error {
 	p("cores        %d physical (%d with hyperthreads)%s", len(r.Cores.Physical), r.Cores.Logical, quota(r.Cores.Quota))
 	p("memory       %s, %s free now, %s for experiments%s", size(r.Memory.Total), size(r.Memory.Available), size(r.Memory.Usable), cgroup(r.Memory.Cgroup))
 	p("descriptors  %d a process, up to %d by itself, %d by root (fs.nr_open); %s", r.Descriptors.Limit, r.Descriptors.Hard, r.Descriptors.Most, raisable(r.Descriptors))
-	if r.Network.ConntrackMax > 0 {
-		p("conntrack    %d of %d connections", r.Network.ConntrackNow, r.Network.ConntrackMax)
-	} else {
-		p("conntrack    none")
+	switch n := r.Network; {
+	case n.ConntrackMax == 0:
+		p("conntrack    none: connections over loopback are not tracked")
+	case n.Own:
+		p("conntrack    %d of %d connections; where those are too few, experiments run in a network of their own", n.ConntrackNow, n.ConntrackMax)
+	default:
+		p("conntrack    %d of %d connections", n.ConntrackNow, n.ConntrackMax)
 	}
 	p("ports        %d a source address; %s for TCP buffers", r.Network.Ports, size(r.Network.TCPMemory))
 	for _, t := range r.TEEs {

@@ -83,8 +83,6 @@ func Plan(c Config) (jobs []experiment.Job, done int, err error) {
 }
 
 func plan(c *Config, done map[experiment.Key]bool) ([]experiment.Job, int, error) {
-	machine := c.Machine
-	machine.Network.ConntrackMax -= machine.Network.ConntrackMax / 8 // left to others, as package simulate does
 	var all []experiment.Experiment
 	decisions := map[experiment.Key]probe.Decision{}
 	var bad []probe.Decision
@@ -92,7 +90,7 @@ func plan(c *Config, done map[experiment.Key]bool) ([]experiment.Job, int, error
 		if c.Runners[e.System] == nil {
 			continue
 		}
-		d, err := machine.Decide(e, c.Options)
+		d, err := c.Machine.Decide(e, c.Options)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -120,6 +118,17 @@ func plan(c *Config, done map[experiment.Key]bool) ([]experiment.Job, int, error
 		jobs = append(jobs, job)
 	}
 	return jobs, len(all) - len(jobs), nil
+}
+
+// Connections is how many connections clients make in the largest of these jobs.
+func Connections(jobs []experiment.Job) uint64 {
+	var most uint64
+	for _, j := range jobs {
+		if j.System == experiment.TEEMS && j.Mode == experiment.Sockets {
+			most = max(most, 2*uint64(j.N))
+		}
+	}
+	return most
 }
 
 // misfit is the error of experiments that do not fit: the reasons of the first

@@ -116,6 +116,14 @@ func (o *Options) processes() int {
 	return (o.Clients + perProcess - 1) / perProcess
 }
 
+// Connections is how many connections clients make in all.
+func (o *Options) Connections() uint64 {
+	if o.Multiplexed {
+		return 0
+	}
+	return 2 * uint64(o.Clients)
+}
+
 // servers are the servers of the manifest, without addresses.
 func (o *Options) servers() ([]manifest.Server, error) {
 	all := make([]manifest.Server, max(o.Servers, 0))
@@ -252,10 +260,10 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 // it drops packets of every connection on the machine, so an eighth is left to
 // others.
 func (o *Options) tracked() error {
-	need := 2*uint64(o.Clients) + o.TrackedNow
+	need := o.Connections() + o.TrackedNow
 	if o.TrackedMost > 0 && need > o.TrackedMost-o.TrackedMost/8 {
-		return fmt.Errorf("%w: %d connections would be tracked, and nf_conntrack_max is %d, of which an eighth is left to others: sysctl -w net.netfilter.nf_conntrack_max=%d, wait until those of an earlier run are forgotten, or use --multiplexed",
-			ErrOptions, need, o.TrackedMost, need+need/4)
+		return fmt.Errorf("%w: %d connections would be tracked, and nf_conntrack_max is %d, of which an eighth is left to others: sysctl -w net.netfilter.nf_conntrack_max=%d, put \"unshare --net --map-root-user\" before the command (a network of its own, in which none are tracked), or use --multiplexed",
+			ErrOptions, need, o.TrackedMost, (need+6)/7*8)
 	}
 	return nil
 }
