@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync"
 
+	"github.com/teems-go/teems/geometry"
 	"github.com/teems-go/teems/internal/wire"
 )
 
@@ -15,21 +16,34 @@ import (
 // relays hold them: processes that are what a gateway is, the other way round.
 // Over one link the simulator sends a relay what clients send, and gets what they
 // get, framed as between a gateway and a server; the relay makes every client's
-// connections to its gateway, and carries the frames. It opens none.
-
-// relayQueue is how many bytes wait for the simulator; then connections do.
-const relayQueue = 8 << 20
+// connections to its gateway, and carries the frames. It opens none, and knows
+// nothing of a client but its session.
 
 // relay carries frames between the simulator and clients' connections.
 type relay struct {
-	s     *simulation
-	conns map[uint32]net.Conn // by session; the goroutine's that reads the link
-	all   sync.WaitGroup
+	cfg   *Config
+	g     *geometry.Geometry
+	down  *wire.Limits // of what clients get
+	conns connections
 
-	mu     sync.Mutex
-	moved  sync.Cond // with mu: out or closed has changed
-	out    []byte    // guarded by mu, as closed
-	closed bool
+	mu   sync.Mutex
+	link net.Conn // guarded by mu: what is written to it
+}
+
+// connections are the clients' connections of a relay, by session. One goroutine
+// opens and writes, one serves.
+type connections interface {
+	// open makes the session's connection and sends hello.
+	open(session uint32, gateway string, hello []byte) error
+	// write sends frames to the session's gateway. If that fails, so does reading.
+	write(session uint32, frames []byte)
+	// serve hands on what comes, until stop. take gets whole frames of a session and
+	// returns them framed for the link; send gets those, of many sessions at once;
+	// lost is told of a connection that ended.
+	serve(take func(out []byte, session uint32, frames []byte) ([]byte, int, error), send func([]byte), lost func(session uint32, err error))
+	// stop ends serve; close closes all connections after that.
+	stop()
+	close()
 }
 
 // relayed attaches every client over two connections of its own, which relays
@@ -55,10 +69,10 @@ func (s *simulation) relayed(ctx context.Context) error {
 	return cause(ctx)
 }
 
-// relay holds connections for the simulator that connects to an address, until
+// relayFor holds connections for the simulator that connects to an address, until
 // that leaves or ctx is done.
-func (s *simulation) relay(ctx context.Context) error {
-	listener, err := net.Listen("tcp", s.cfg.Relay)
+func relayFor(ctx context.Context, cfg *Config, g *geometry.Geometry) error {
+	listener, err := net.Listen("tcp", cfg.Relay)
 	if err != nil {
 		return fmt.Errorf("%w: the address of a relay: %w", ErrConfig, err)
 	}
@@ -72,19 +86,19 @@ func (s *simulation) relay(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConnection, err)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	defer context.AfterFunc(ctx, func() { link.Close() })()
-	r := &relay{s: s, conns: map[uint32]net.Conn{}}
-	r.moved.L = &r.mu
-	r.all.Go(func() { r.write(link); link.Close() })
-	err = r.read(ctx, link)
-	cancel()
-	r.close()
-	for _, conn := range r.conns {
-		conn.Close()
+	conns, err := newConnections(wire.HeaderBytes + g.ClientDownLimit())
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConnection, err)
 	}
-	r.all.Wait()
+	r := &relay{cfg: cfg, g: g, down: wire.ToClient(g), conns: conns, link: link}
+	var served sync.WaitGroup
+	served.Go(func() { conns.serve(r.take, r.send, r.lost) })
+	err = r.read(link)
+	link.Close()
+	conns.stop()
+	served.Wait()
+	conns.close()
 	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
 		return nil
 	}
@@ -92,8 +106,8 @@ func (s *simulation) relay(ctx context.Context) error {
 }
 
 // read takes the simulator's frames.
-func (r *relay) read(ctx context.Context, link net.Conn) error {
-	in, limits := wire.NewReader(link, linkBuffer), wire.FromGateway(r.s.g)
+func (r *relay) read(link net.Conn) error {
+	in, limits := wire.NewReader(link, linkBuffer), wire.FromGateway(r.g)
 	if _, err := in.Preamble(); err != nil {
 		return err
 	}
@@ -110,25 +124,16 @@ func (r *relay) read(ctx context.Context, link net.Conn) error {
 			if err := attach.Parse(payload); err != nil {
 				return err
 			}
-			c := &r.s.clients[int(attach.Client)%len(r.s.clients)]
-			e := &end{c: c, role: attach.Role, salt: attach.Salt} // the one that c has is of the simulator's process
-			gateway := r.s.cfg.Gateways[int(attach.Client)%len(r.s.cfg.Gateways)]
-			conn, err := r.s.dial(ctx, int(attach.Session), gateway, e)
-			if err != nil {
+			gateway := r.cfg.Gateways[int(attach.Client)%len(r.cfg.Gateways)]
+			if err := r.conns.open(attach.Session, gateway, hello(attach.Role, attach.Client, attach.Salt)); err != nil {
 				r.stopped(fmt.Sprintf("cannot connect to the gateway at %s: %v", gateway, err))
-				continue
 			}
-			session := attach.Session
-			r.conns[session] = conn
-			r.all.Go(func() { r.carry(conn, session) })
 		case wire.TypeFrontCellUp:
 			if err := cell.Parse(payload); err != nil {
 				return err
 			}
-			if conn := r.conns[cell.Session]; conn != nil {
-				out = cell.Cell.Append(out[:0])
-				conn.Write(out) // if it fails, reading does
-			}
+			out = cell.Cell.Append(out[:0])
+			r.conns.write(cell.Session, out)
 		}
 	}
 }
@@ -138,73 +143,37 @@ var fronts = map[wire.Type]wire.Type{
 	wire.TypeAttached: wire.TypeFrontAttached, wire.TypeCellDown: wire.TypeFrontCellDown, wire.TypeRefused: wire.TypeFrontRefused,
 }
 
-// carry reads a client's connection until it ends.
-func (r *relay) carry(conn net.Conn, session uint32) {
-	in := wire.NewReader(conn, socketBuffer)
-	for {
-		typ, payload, err := in.ReadFrame(r.s.in)
+// take frames what a session's connection got for the link, and returns how much
+// of it that was: whole frames.
+func (r *relay) take(out []byte, session uint32, in []byte) ([]byte, int, error) {
+	for done := 0; ; {
+		typ, payload, n, err := wire.Next(in[done:], r.down)
+		if errors.Is(err, wire.ErrMore) {
+			return out, done, nil
+		}
 		if err != nil {
-			r.stopped(fmt.Sprintf("a connection of client %d: %v", session/2, err))
-			return
+			return out, done, err
 		}
 		front, ok := fronts[typ]
 		if !ok {
-			r.stopped(fmt.Sprintf("client %d got a frame of type %d", session/2, typ))
-			return
+			return out, done, fmt.Errorf("a frame of type %d", typ)
 		}
-		if !r.put(func(out []byte) []byte { return wire.AppendFront(out, front, session, payload) }) {
-			return
-		}
+		out = wire.AppendFront(out, front, session, payload)
+		done += n
 	}
 }
 
-// stopped tells the simulator that a connection is lost; it ends then.
-func (r *relay) stopped(reason string) {
-	r.put((&wire.Stopped{Reason: reason}).Append)
+// lost tells the simulator that a connection has ended; it ends then as well.
+func (r *relay) lost(session uint32, err error) {
+	r.stopped(fmt.Sprintf("a connection of client %d: %v", session/2, err))
 }
 
-// put appends a frame to what waits for the simulator; false if it is gone.
-func (r *relay) put(frame func([]byte) []byte) bool {
+func (r *relay) stopped(reason string) { r.send((&wire.Stopped{Reason: reason}).Append(nil)) }
+
+// send writes frames to the simulator. If that fails, the simulator has gone, and
+// read ends.
+func (r *relay) send(frames []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.out) >= relayQueue && !r.closed {
-		r.moved.Wait()
-	}
-	if r.closed {
-		return false
-	}
-	if len(r.out) == 0 {
-		r.moved.Broadcast()
-	}
-	r.out = frame(r.out)
-	return true
-}
-
-func (r *relay) close() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.closed = true
-	r.moved.Broadcast()
-}
-
-// write writes what waits, many frames at once.
-func (r *relay) write(link net.Conn) {
-	var out []byte
-	for {
-		r.mu.Lock()
-		for len(r.out) == 0 && !r.closed {
-			r.moved.Wait()
-		}
-		if r.closed {
-			r.mu.Unlock()
-			return
-		}
-		out, r.out = r.out, out[:0]
-		r.moved.Broadcast()
-		r.mu.Unlock()
-		if _, err := link.Write(out); err != nil {
-			r.close()
-			return
-		}
-	}
+	r.link.Write(frames)
 }

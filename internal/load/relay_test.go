@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,9 +28,9 @@ func TestRelay(t *testing.T) {
 	address := own.Addr().String()
 	own.Close()
 	f := newFake(t, 2, Config{First: fakeFirst, Last: fakeFirst}, io.Discard)
-	f.s.cfg.Relay, f.s.cfg.Gateways = address, []string{gateway.Addr().String()}
+	cfg := &Config{Relay: address, Gateways: []string{gateway.Addr().String()}}
 	ended := make(chan error, 1)
-	go func() { ended <- f.s.relay(t.Context()) }()
+	go func() { ended <- relayFor(t.Context(), cfg, f.s.g) }()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	link, err := dialStarting(ctx, address)
@@ -67,7 +68,11 @@ func TestRelay(t *testing.T) {
 		t.Fatalf("%x, %v", payload, err)
 	}
 	attached := (&wire.Attached{Server: 2, Salt: [16]byte{9}}).Append(nil)
-	conn.Write(attached)
+	conn.Write(attached[:7]) // in pieces, two of them with the end of one frame and the beginning of another
+	time.Sleep(10 * time.Millisecond)
+	conn.Write(slices.Concat(attached[7:], attached[:9]))
+	conn.Write(attached[9:])
+	next()
 	typ, payload := next()
 	if session, rest, err := wire.SplitSession(payload); err != nil || typ != wire.TypeFrontAttached || session != 3 || !bytes.Equal(rest, attached[wire.HeaderBytes:]) {
 		t.Fatalf("type %d, %x", typ, payload)

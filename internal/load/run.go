@@ -64,13 +64,23 @@ func (t *teller) tell(e Event) {
 // fail; that messages were lost or altered is for the reader of the account.
 func Run(ctx context.Context, cfg Config, out io.Writer) error {
 	t := newTeller(out)
-	s, fronts, err := prepare(cfg, t)
+	m, g, err := readManifest(cfg.Manifest)
+	if err == nil && cfg.Relay != "" {
+		if err = cfg.check(m, g); err == nil {
+			return relayFor(ctx, &cfg, g)
+		}
+	}
+	var s *simulation
+	if err == nil {
+		s, err = newSimulation(cfg, m, g, t)
+	}
 	if err != nil {
 		t.tell(Event{Event: EventDone, Problem: err.Error()})
 		return err
 	}
-	if s.cfg.Relay != "" {
-		return s.relay(ctx)
+	var fronts []string
+	for _, server := range m.Servers {
+		fronts = append(fronts, server.Front)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -115,30 +125,18 @@ func Run(ctx context.Context, cfg Config, out io.Writer) error {
 	return err
 }
 
-// prepare reads the manifest and makes the clients.
-func prepare(cfg Config, t *teller) (*simulation, []string, error) {
-	file, err := os.ReadFile(cfg.Manifest)
+// readManifest reads the manifest and what follows from it.
+func readManifest(path string) (*manifest.Manifest, *geometry.Geometry, error) {
+	file, err := os.ReadFile(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: the manifest: %w", ErrConfig, err)
 	}
 	signed, err := manifest.Parse(file)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %s: %w", ErrConfig, cfg.Manifest, err)
+		return nil, nil, fmt.Errorf("%w: %s: %w", ErrConfig, path, err)
 	}
-	m := &signed.Manifest
-	g, err := m.Geometry()
-	if err != nil {
-		return nil, nil, err
-	}
-	s, err := newSimulation(cfg, m, g, t)
-	if err != nil {
-		return nil, nil, err
-	}
-	var fronts []string
-	for _, server := range m.Servers {
-		fronts = append(fronts, server.Front)
-	}
-	return s, fronts, nil
+	g, err := signed.Manifest.Geometry()
+	return &signed.Manifest, g, err
 }
 
 func newSimulation(cfg Config, m *manifest.Manifest, g *geometry.Geometry, t *teller) (*simulation, error) {

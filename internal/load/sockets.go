@@ -38,7 +38,7 @@ func (s *simulation) sockets(ctx context.Context) error {
 				}
 				e := &s.clients[i/2].ends[i%2]
 				gateway := s.cfg.Gateways[int(i/2)%len(s.cfg.Gateways)]
-				conn, err := s.dial(ctx, int(i), gateway, e)
+				conn, err := dial(ctx, int(i), gateway, hello(e.role, e.c.id, e.salt))
 				if err != nil {
 					cancel(fmt.Errorf("%w: cannot connect to the gateway at %s: %w", ErrConnection, gateway, err))
 					return
@@ -71,8 +71,14 @@ func cause(ctx context.Context) error {
 	return nil
 }
 
-// dial makes the number-th connection and says who it is of.
-func (s *simulation) dial(ctx context.Context, number int, gateway string, e *end) (net.Conn, error) {
+// hello is what a client says first: whose end it is.
+func hello(role uint8, client uint32, salt [16]byte) []byte {
+	b := wire.Preamble{Service: wire.ServiceCells, Role: role}.Append(nil)
+	return (&wire.Attach{Client: client, Salt: salt}).Append(b)
+}
+
+// dial makes the number-th connection and says hello.
+func dial(ctx context.Context, number int, gateway string, hello []byte) (net.Conn, error) {
 	d := net.Dialer{KeepAlive: -1}
 	spread(&d, gateway, number/perSource)
 	conn, err := d.DialContext(ctx, "tcp", gateway)
@@ -82,8 +88,6 @@ func (s *simulation) dial(ctx context.Context, number int, gateway string, e *en
 	if c, ok := conn.(*net.TCPConn); ok {
 		c.SetLinger(0) // reset at the end: nobody waits, and the system forgets it at once
 	}
-	hello := wire.Preamble{Service: wire.ServiceCells, Role: e.role}.Append(nil)
-	hello = (&wire.Attach{Client: e.c.id, Salt: e.salt}).Append(hello)
 	if _, err := conn.Write(hello); err != nil {
 		conn.Close()
 		return nil, err

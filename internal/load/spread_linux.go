@@ -13,11 +13,11 @@ const bindAddressNoPort = 24
 // group, since one address has too few ports. Group 0 stays as it is.
 func spread(d *net.Dialer, address string, group int) {
 	host, _, err := net.SplitHostPort(address)
-	ip := net.ParseIP(host).To4()
-	if err != nil || ip == nil || !ip.IsLoopback() || group == 0 {
+	from := source(net.ParseIP(host), group)
+	if err != nil || from == nil {
 		return
 	}
-	d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, byte(1+group/250), byte(1+group%250))}
+	d.LocalAddr = &net.TCPAddr{IP: from}
 	d.Control = func(_, _ string, c syscall.RawConn) error {
 		var failed error
 		err := c.Control(func(fd uintptr) {
@@ -28,4 +28,12 @@ func spread(d *net.Dialer, address string, group int) {
 		}
 		return failed
 	}
+}
+
+// source is the source address of a group's connections to an address; nil: any.
+func source(to net.IP, group int) net.IP {
+	if to.To4() == nil || !to.IsLoopback() || group == 0 {
+		return nil
+	}
+	return net.IPv4(127, 0, byte(1+group/250), byte(1+group%250))
 }
