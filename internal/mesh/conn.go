@@ -8,11 +8,23 @@ import (
 	"time"
 )
 
+// Buffers of a link, in bytes.
 const (
 	rawRead  = 128 << 10 // ciphertext taken from the kernel at once
 	rawWrite = 256 << 10 // ciphertext given to the kernel at once
 	plain    = 64 << 10  // small frames gathered before they are encrypted
+
+	// Beyond so many links they share what as many would have: what a server sends
+	// in an epoch does not grow with the number of its peers.
+	fullLinks = 8
+	leastPart = 16 << 10 // a TLS record
 )
+
+// room is the size of a link's buffer, of a size for few peers.
+func (c *Config) room(size int) int {
+	links := max(c.Servers-1, fullLinks)
+	return max(size*fullLinks/links, leastPart)
+}
 
 // rawConn lies between TLS and the socket. It reads much at once and, once
 // corked, writes only when flushed or full, so that a megabyte of TLS records
@@ -29,7 +41,7 @@ type rawConn struct {
 
 func (c *Config) newRawConn(conn net.Conn) *rawConn {
 	out := &patient{conn: conn, after: c.AfterFunc}
-	return &rawConn{Conn: conn, in: bufio.NewReaderSize(conn, rawRead), out: bufio.NewWriterSize(out, rawWrite)}
+	return &rawConn{Conn: conn, in: bufio.NewReaderSize(conn, c.room(rawRead)), out: bufio.NewWriterSize(out, c.room(rawWrite))}
 }
 
 // patient closes the connection if a write takes longer than WriteTimeout.

@@ -98,8 +98,8 @@ func (l *link) drop() {
 
 // write sends queued frames until the link is closed. Small frames share a
 // record; the large part of a payload goes to the cipher as it lies.
-func (l *link) write() error {
-	w := bufio.NewWriterSize(l.conn, plain)
+func (l *link) write(m *Mesh) error {
+	w := bufio.NewWriterSize(l.conn, m.cfg.room(plain))
 	var spare []item
 	for {
 		items, ok := l.take(spare)
@@ -141,7 +141,7 @@ func (i *item) write(w *bufio.Writer) error {
 
 // read hands on frames until the connection ends or breaks the protocol.
 func (l *link) read(m *Mesh) error {
-	r := wire.NewReader(l.conn, plain)
+	r := wire.NewReader(l.conn, m.cfg.room(plain))
 	var h wire.PeerHeader
 	for {
 		if err := r.ReadPeer(&h, m.cfg.Limits); err != nil {
@@ -175,7 +175,7 @@ func (l *link) run(m *Mesh) error {
 	l.raw.cork()
 	wrote := make(chan error, 1)
 	go func() {
-		err := l.write()
+		err := l.write(m)
 		l.close() // a link that cannot write ends
 		wrote <- err
 	}()
