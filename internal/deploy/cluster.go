@@ -69,9 +69,14 @@ func (c *Cluster) Coordinate(ctx context.Context, cfg coordinator.Config, gatewa
 // this process's environment; it may end by itself. What it says on stderr is
 // kept in its log.
 func (c *Cluster) Run(name, binary string, args []string, stdin io.Reader, stdout io.Writer) (*Process, error) {
+	return c.RunShare(0, 1, name, binary, args, stdin, stdout)
+}
+
+// RunShare is Run for the i-th of several processes that do the same.
+func (c *Cluster) RunShare(i, processes int, name, binary string, args []string, stdin io.Reader, stdout io.Writer) (*Process, error) {
 	return c.group.start(job{
 		name: name, binary: binary, args: args, log: filepath.Join(c.Dir, name+"."+LogFile),
-		environment: os.Environ(), stdin: stdin, stdout: stdout, ends: true, cores: c.support,
+		environment: os.Environ(), stdin: stdin, stdout: stdout, ends: true, cores: c.share(i, processes),
 	})
 }
 

@@ -139,7 +139,7 @@ func start(ctx context.Context, spec Spec, measurement [32]byte) (_ *Cluster, er
 	}
 	for i := range spec.Gateways {
 		j := onFolder(fmt.Sprintf("gateway %d", i), spec.GatewayBinary, c.gatewayDir(i))
-		j.cores = spec.Support
+		j.cores = c.share(i, spec.Gateways)
 		p, err := c.group.start(j)
 		if err != nil {
 			return nil, err
@@ -163,6 +163,20 @@ func start(ctx context.Context, spec Spec, measurement [32]byte) (_ *Cluster, er
 // onFolder is a server or gateway: one argument, and an empty environment.
 func onFolder(name, binary, dir string) job {
 	return job{name: name, binary: binary, args: []string{dir}, log: filepath.Join(dir, LogFile)}
+}
+
+// share are the cores of one of several supporting processes. If those are more
+// than the cores, each has one: more threads would only wake up in vain.
+func (c *Cluster) share(i, processes int) []int {
+	cores := c.support
+	if len(cores) == 0 {
+		cores = allCores()
+	}
+	if processes <= len(cores) || len(cores) == 0 {
+		return c.support
+	}
+	k := i % len(cores)
+	return cores[k : k+1]
 }
 
 // ClientInfo is what ClientFile holds.

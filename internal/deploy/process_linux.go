@@ -43,6 +43,21 @@ func (a *affinity) call(number uintptr) error {
 	return nil
 }
 
+// allCores are the cores that this process may run on.
+func allCores() []int {
+	var a affinity
+	if a.call(syscall.SYS_SCHED_GETAFFINITY) != nil {
+		return nil
+	}
+	var cores []int
+	for c := range 64 * len(a) {
+		if a[c/64]>>(c%64)&1 == 1 {
+			cores = append(cores, c)
+		}
+	}
+	return cores
+}
+
 // onCores calls f on this thread, which must be locked, while it may run on these
 // cores only: what f starts inherits that.
 func onCores(cores []int, f func() error) error {

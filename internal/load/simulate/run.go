@@ -108,12 +108,12 @@ func (r *run) startLoad() (presence []string, p *deploy.Process, err error) {
 	for i, address := range cfg.Relays {
 		relay := cfg
 		relay.Relays, relay.Relay = nil, address
-		if _, err := r.runLoad(fmt.Sprintf("relay-%d", i), relay, io.Discard); err != nil {
+		if _, err := r.runLoad(fmt.Sprintf("relay-%d", i), i, len(cfg.Relays), relay, io.Discard); err != nil {
 			return nil, nil, err
 		}
 	}
 	out, pipe := io.Pipe()
-	if p, err = r.runLoad("clients", cfg, pipe); err != nil {
+	if p, err = r.runLoad("clients", 0, 1, cfg, pipe); err != nil {
 		return nil, nil, err
 	}
 	go func() {
@@ -135,13 +135,13 @@ func (r *run) startLoad() (presence []string, p *deploy.Process, err error) {
 	return presence, p, nil
 }
 
-// runLoad starts the subcommand "load".
-func (r *run) runLoad(name string, cfg load.Config, out io.Writer) (*deploy.Process, error) {
+// runLoad starts the subcommand "load", the i-th of several alike.
+func (r *run) runLoad(name string, i, alike int, cfg load.Config, out io.Writer) (*deploy.Process, error) {
 	in, err := json.Marshal(cfg)
 	if err != nil {
 		return nil, err
 	}
-	p, err := r.c.Run(name, r.o.Loader, []string{"load"}, bytes.NewReader(in), out)
+	p, err := r.c.RunShare(i, alike, name, r.o.Loader, []string{"load"}, bytes.NewReader(in), out)
 	if err != nil {
 		return nil, err
 	}
