@@ -47,6 +47,19 @@ func (c *Cluster) GatewayCPU() time.Duration {
 	return sum
 }
 
+// Resident are the largest resident sizes, added up, in bytes, of the servers and
+// of the gateways; after Stop. 0 where the system does not say.
+func (c *Cluster) Resident() (servers, gateways int64) {
+	return resident(c.servers), resident(c.gateways)
+}
+
+func resident(all []*Process) (sum int64) {
+	for _, p := range all {
+		sum += p.Ended().Memory
+	}
+	return sum
+}
+
 // Coordinate runs a coordinator for the cluster, in this process, until ctx is
 // done. gateways are those that know which clients are connected; nil: the
 // cluster's own. onEvent is called from one goroutine at a time.

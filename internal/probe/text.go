@@ -25,7 +25,7 @@ func (r Report) Print(w io.Writer) error {
 	default:
 		p("conntrack    %d of %d connections", n.ConntrackNow, n.ConntrackMax)
 	}
-	p("ports        %d a source address; %s for TCP buffers", r.Network.Ports, size(r.Network.TCPMemory))
+	p("ports        %d a source address; %s for TCP buffers", r.Network.Ports, sizeOrUnknown(r.Network.TCPMemory))
 	for _, t := range r.TEEs {
 		p("TEE          %v", t)
 		p("             %s", t.reason())
@@ -81,6 +81,13 @@ func (r Report) Remedies() []string {
 		}
 	}
 	return out
+}
+
+func sizeOrUnknown(n uint64) string {
+	if n == 0 {
+		return "unknown room"
+	}
+	return size(n)
 }
 
 func orUnknown(s string) string {

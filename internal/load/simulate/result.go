@@ -47,12 +47,21 @@ type Result struct {
 	ClientCoreSeconds  float64 `json:"client_core_seconds_mean"`  // the simulated clients', which is not a part of it
 	Reported           int     `json:"reported"`                  // epochs of which every server has told the above
 	RSSMax             uint64  `json:"rss_max"`                   // bytes, of one server
-	Seconds            float64 `json:"seconds"`                   // the whole run
+	Memory             Memory  `json:"memory"`
+	Seconds            float64 `json:"seconds"` // the whole run
 
 	Problems []string `json:"problems,omitempty"`
 	Error    string   `json:"error,omitempty"`
 
 	Reports []Report `json:"-"` // what that is from, by epoch and server
+}
+
+// Memory is the largest resident size of processes, added up, in bytes. What the
+// system itself takes for connections is not in it.
+type Memory struct {
+	Servers   int64 `json:"servers"`
+	Gateways  int64 `json:"gateways"`
+	Simulator int64 `json:"simulator"` // and its relays
 }
 
 // Report is what one server says of one epoch that counts. CPU times and bytes of
@@ -82,6 +91,10 @@ func (r *run) finish(err error) (*Result, error) {
 		x.Account = *r.done.Account
 	}
 	r.measure()
+	x.Memory.Servers, x.Memory.Gateways = r.c.Resident()
+	for _, p := range r.clients {
+		x.Memory.Simulator += p.Ended().Memory
+	}
 	if wrong := r.judge(); wrong != nil {
 		if err == nil {
 			err = wrong
