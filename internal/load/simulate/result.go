@@ -91,10 +91,6 @@ func (r *run) finish(err error) (*Result, error) {
 		x.Account = *r.done.Account
 	}
 	r.measure()
-	x.Memory.Servers, x.Memory.Gateways = r.c.Resident()
-	for _, p := range r.clients {
-		x.Memory.Simulator += p.Ended().Memory
-	}
 	if wrong := r.judge(); wrong != nil {
 		if err == nil {
 			err = wrong

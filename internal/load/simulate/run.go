@@ -278,6 +278,15 @@ func (r *run) coordinate(e coordinator.Event) error {
 	return nil
 }
 
+// weigh takes the sizes of all processes, which have ended.
+func (r *run) weigh() {
+	m := &r.result.Memory
+	m.Servers, m.Gateways = r.c.Resident()
+	for _, p := range r.clients {
+		m.Simulator += p.Ended().Memory
+	}
+}
+
 // window is the CPU time of processes between two epochs' ends.
 type window struct{ from, to time.Duration }
 

@@ -253,6 +253,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	failed = err
 	r.result.Seconds = time.Since(began).Seconds()
 	c.Stop()
+	r.weigh()
 	return r.finish(err)
 }
 
