@@ -14,7 +14,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"strings"
 	"time"
@@ -223,17 +222,11 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 			return nil, err
 		}
 	}
-	dir, err := os.MkdirTemp("", "teems-sim-")
+	dir, remove, err := folder()
 	if err != nil {
 		return nil, err
 	}
-	var died *deploy.Ended
-	var failed error
-	defer func() {
-		if !errors.As(failed, &died) { // what it said is in the folder, and the error names that
-			os.RemoveAll(dir)
-		}
-	}()
+	defer remove()
 	began := time.Now()
 	c, err := deploy.Start(ctx, deploy.Spec{
 		Dir: dir, Servers: servers, Parameters: o.parameters(), Gateways: o.processes(), Cores: o.Cores, Support: o.Support,
@@ -244,13 +237,11 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		if errors.Is(err, manifest.ErrInvalid) {
 			err = fmt.Errorf("%w: %w", ErrOptions, err)
 		}
-		failed = err
-		return nil, err
+		return nil, keepLog(err, dir)
 	}
 	defer c.Stop()
 	r := newRun(&o, c)
-	err = r.run(ctx)
-	failed = err
+	err = keepLog(r.run(ctx), dir)
 	r.result.Seconds = time.Since(began).Seconds()
 	c.Stop()
 	r.weigh()

@@ -2,10 +2,14 @@ package simulate
 
 import (
 	"errors"
+	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/teems-go/teems/internal/deploy"
 	"github.com/teems-go/teems/internal/load"
 	"github.com/teems-go/teems/internal/manifest"
 	"github.com/teems-go/teems/internal/wire"
@@ -133,5 +137,57 @@ func TestMeasure(t *testing.T) {
 	const want = "10,2,1,256,3,2.000,1.000,3.000,0.000,0.000,0.000,20.000,10.000,30.000"
 	if got := x.CSV(); got != want || strings.Count(CSVHeader, ",") != strings.Count(got, ",") {
 		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}
+
+// The folder of a run that was killed goes with the next one; that of one that
+// runs, and what others made, stays.
+func TestSweep(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	running, remove, err := folder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := filepath.Join(os.TempDir(), folderPrefix+"killed")
+	other := filepath.Join(os.TempDir(), folderPrefix+"other")
+	for _, dir := range []string{killed, other} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(killed, lockFile), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sweep()
+	for dir, stays := range map[string]bool{running: true, killed: false, other: true} {
+		if _, err := os.Stat(dir); (err == nil) != stays {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	remove()
+	if _, err := os.Stat(running); err == nil {
+		t.Error("it is there after its end")
+	}
+}
+
+// What a process said that died is kept when the run's folder goes, and the error
+// names it.
+func TestKeepLog(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	log := filepath.Join(dir, "server-1", deploy.LogFile)
+	os.MkdirAll(filepath.Dir(log), 0o700)
+	if err := os.WriteFile(log, []byte("why"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := keepLog(fmt.Errorf("%w: %w", ErrStopped, &deploy.Ended{Name: "server 1", PID: 7, LogAt: log}), dir)
+	kept := filepath.Join(filepath.Dir(dir), "teems-server-1-7.log")
+	if said, failed := os.ReadFile(kept); failed != nil || string(said) != "why" {
+		t.Errorf("%q, %v", said, failed)
+	}
+	if !errors.Is(err, ErrStopped) || !strings.HasSuffix(err.Error(), kept) {
+		t.Error(err)
+	}
+	if plain := errors.New("other"); keepLog(plain, dir) != plain || keepLog(nil, dir) != nil {
+		t.Error("another error is changed")
 	}
 }
