@@ -95,6 +95,7 @@ func (o *reproOptions) run(cmd *cobra.Command) error {
 	theirs := comparator.Runner{Epochs: o.sparta, Seed: o.seed, CPU: m.Name(), Commit: experiment.Commit()}
 	c := repro.Config{
 		Dir: o.data, Machine: m, Options: o.fit.options(), Bandwidth: bandwidth, Out: out, Say: say, Progress: repro.Lines(say),
+		Free:    func() uint64 { return probe.Look(probe.ThisHost()).Memory.Available },
 		Runners: map[string]experiment.Runner{experiment.TEEMS: &ours, experiment.Sparta: theirs},
 	}
 	if o.plan {

@@ -205,6 +205,7 @@ type Job struct {
 	Overloaded bool
 	Cores      [][]int // by server: the cores that it is pinned to; nil: not pinned
 	Simulator  []int   // the cores of the client simulator
+	Memory     uint64  // bytes that it takes, about; 0: unknown
 }
 
 // Runner runs one experiment. It verifies every body that is delivered, and

@@ -120,9 +120,16 @@ func (h Host) quota() float64 {
 	return least
 }
 
-// headroom is what experiments leave of the memory for everything else.
-const headroom = 512 << 20
+// headroom is what experiments leave of the memory for everything else, and so is
+// one part in systemPart of the whole machine's.
+const (
+	headroom   = 512 << 20
+	systemPart = 16
+)
 
+// memory finds how much memory there is. What can be used follows from that, not
+// from what is free at the moment: else a run that is resumed would be planned
+// otherwise than before.
 func (h Host) memory() Memory {
 	kilobytes := func(name string) uint64 {
 		words := strings.Fields(h.field("proc/meminfo", name))
@@ -133,11 +140,11 @@ func (h Host) memory() Memory {
 		return n << 10
 	}
 	m := Memory{Total: kilobytes("MemTotal"), Available: kilobytes("MemAvailable")}
-	m.Usable = m.Available
+	m.Usable = m.Total - m.Total/systemPart
 	h.cgroups("memory", func(dir string, version int) {
-		limit, used := h.number(dir+"/memory.limit_in_bytes"), h.number(dir+"/memory.usage_in_bytes")
+		limit, used, reclaimable := h.number(dir+"/memory.limit_in_bytes"), h.number(dir+"/memory.usage_in_bytes"), "total_inactive_file"
 		if version == 2 {
-			limit, used = h.number(dir+"/memory.max"), h.number(dir+"/memory.current")
+			limit, used, reclaimable = h.number(dir+"/memory.max"), h.number(dir+"/memory.current"), "inactive_file"
 		}
 		if limit == 0 || m.Total > 0 && limit >= m.Total {
 			return
@@ -145,8 +152,21 @@ func (h Host) memory() Memory {
 		if m.Cgroup == 0 || limit < m.Cgroup {
 			m.Cgroup = limit
 		}
-		m.Usable = min(m.Usable, limit-min(limit, used))
+		m.Usable = min(m.Usable, limit)
+		used -= min(used, h.statistic(dir+"/memory.stat", reclaimable))
+		m.Available = min(m.Available, limit-min(limit, used))
 	})
 	m.Usable -= min(m.Usable, headroom)
 	return m
+}
+
+// statistic returns the number behind a name in a file of such lines.
+func (h Host) statistic(path, name string) uint64 {
+	for l := range strings.Lines(h.all(path)) {
+		if k, v, ok := strings.Cut(strings.TrimSpace(l), " "); ok && k == name {
+			n, _ := strconv.ParseUint(v, 10, 64)
+			return n
+		}
+	}
+	return 0
 }

@@ -29,6 +29,11 @@ func Environment(getenv func(string) string) Options {
 	return Options{Overload: on(OverloadVariable), Shrink: on(ShrinkVariable)}
 }
 
+// overloadedSockets is the most clients that have connections of their own on
+// overloaded cores. More would take longer than all other rows together, most of
+// it in the kernel and in the simulator.
+const overloadedSockets = 1 << 17
+
 // smallest is the fewest clients that an experiment is shrunk to.
 const smallest = 1 << 10
 
@@ -100,6 +105,9 @@ func (m Machine) sockets(d *Decision) error {
 		if remedy != "" {
 			d.Remedies = append(d.Remedies, remedy)
 		}
+	}
+	if m.Cores.Count() < need.Threads && d.N > overloadedSockets {
+		why("", "with too few cores more than %d clients are multiplexed", overloadedSockets)
 	}
 	if !m.Memory.enough(need.Memory) {
 		why("", "two connections a client take about %s in all, and %s can be used", size(need.Memory), size(m.Memory.Usable))

@@ -8,16 +8,14 @@ import (
 	"github.com/teems-go/teems/internal/sparta"
 )
 
-// What a client and a process take apart from what geometry says, in bytes. The
-// first three are above the largest resident sizes seen with 4 servers and
-// multiplexed clients, N = 2^15 to 2^18; a test holds those measurements. How
-// they go on beyond that, and with more servers, is assumed; so is what sockets
-// take, which has not been measured.
+// What a client and a process take apart from what geometry says, in bytes: above
+// the largest sizes seen with 4 and 72 servers. A test holds those measurements,
+// and docs/experiments.md the command that takes them again.
 const (
-	sessionBytes     = 7 << 10  // servers: sessions of a client, cells that wait, slack of the heap
-	serverBytes      = 64 << 20 // a server process: code, links, buffers
-	simulatedBytes   = 3 << 10  // of a client in the simulator
-	socketBytes      = 24 << 10 // assumed: two connections, both ends, in the kernel, simulator and gateway
+	sessionBytes     = 4 << 10  // servers: sessions of a client, cells that wait, slack of the heap
+	serverBytes      = 48 << 20 // a server process: code, links, buffers
+	simulatedBytes   = 2560     // of a client in the simulator
+	socketBytes      = 28 << 10 // two connections: both ends in the kernel (14 KiB), simulator and gateway
 	supportBytes     = 256 << 20
 	descriptorsSpare = 10 // besides two a client: the published simulator needs 2,097,162 for 2^20
 	gatewaySpare     = 256

@@ -45,6 +45,7 @@ type Config struct {
 	Say       func(line string)            // what goes on; nil: nothing
 	Progress  Progress                     // nil: none
 	Now       func() time.Time             // nil: time.Now
+	Free      func() uint64                // bytes of memory now, 0: unknown; nil: unknown
 
 	// Experiments replaces the published ones and the comparator's; nil: those.
 	Experiments []experiment.Experiment
@@ -59,6 +60,9 @@ func (c *Config) fill() {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Free == nil {
+		c.Free = func() uint64 { return 0 }
 	}
 	if c.Experiments == nil {
 		c.Experiments = append(experiment.Plan(), experiment.Comparator(c.Machine.Cores.Count())...)
@@ -111,7 +115,7 @@ func plan(c *Config, done map[experiment.Key]bool) ([]experiment.Job, int, error
 	var jobs []experiment.Job
 	for _, e := range experiment.Remaining(all, done) {
 		d := decisions[e.Key()]
-		job := experiment.Job{Experiment: e, Mode: d.Mode, Overloaded: d.Overloaded}
+		job := experiment.Job{Experiment: e, Mode: d.Mode, Overloaded: d.Overloaded, Memory: d.Need.Memory}
 		if e.System == experiment.TEEMS { // the comparator is not a process of its own
 			job.Cores, job.Simulator = c.Machine.Allocate(e)
 		}
@@ -213,7 +217,11 @@ func runAll(ctx context.Context, c *Config, book *experiment.Book, jobs []experi
 		if j.Cores != nil {
 			c.Say(fmt.Sprintf("%s: servers on cores %v, gateways and clients on %v", Describe(j), compact(j.Cores), j.Simulator))
 		}
-		r, err := c.Runners[j.System].Run(ctx, j)
+		var r experiment.Result
+		err := enough(c.Free(), j.Memory)
+		if err == nil {
+			r, err = c.Runners[j.System].Run(ctx, j)
+		}
 		if ctx.Err() != nil {
 			return nil, ErrStopped
 		}
@@ -233,6 +241,16 @@ func runAll(ctx context.Context, c *Config, book *experiment.Book, jobs []experi
 		}
 	}
 	return failed, nil
+}
+
+// enough says that an experiment which fits the machine's memory does not fit what
+// other programs leave of it: the system would end processes, which ones nobody
+// knows.
+func enough(free, need uint64) error {
+	if free == 0 || need <= free {
+		return nil
+	}
+	return fmt.Errorf("%w: it takes about %d MiB, and %d MiB are free now: end other programs and start again", experiment.ErrRun, need>>20, free>>20)
 }
 
 // compact shortens a list in which all servers share cores.

@@ -134,6 +134,26 @@ func TestFailure(t *testing.T) {
 	}
 }
 
+// An experiment that other programs leave too little memory for fails and says so;
+// those that fit run.
+func TestNotEnoughFree(t *testing.T) {
+	f := &fake{}
+	c := config(t.TempDir(), f)
+	c.Free = func() uint64 { return 600 << 20 }
+	err := Run(t.Context(), c)
+	if !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), "600 MiB are free now: end other programs") {
+		t.Fatal(err)
+	}
+	for _, j := range f.ran {
+		if j.Memory > 600<<20 {
+			t.Errorf("%v ran", j)
+		}
+	}
+	if len(f.ran) == 0 {
+		t.Error("what fits did not run")
+	}
+}
+
 // Too few cores and too little memory are clear errors that name the variables,
 // and nothing is written.
 func TestMisfit(t *testing.T) {
