@@ -101,6 +101,8 @@ type Issuer struct {
 	Of     attest.Measurement
 	Report func(attest.ReportData) []byte
 	Source bundle.Source
+	// NoSealing makes it a TEE without a sealing key, as TDX is.
+	NoSealing bool
 }
 
 // Issue implements [attest.Issuer].
@@ -111,8 +113,13 @@ func (i *Issuer) Issue(data attest.ReportData) (attest.Evidence, error) {
 // Measurement implements [attest.Issuer].
 func (i *Issuer) Measurement() attest.Measurement { return i.Of }
 
-// SealingKey implements [attest.Sealer].
-func (i *Issuer) SealingKey() ([32]byte, error) { return sha256.Sum256(i.Of), nil }
+// SealingKey implements [attest.Sealer]; the key is the measurement's.
+func (i *Issuer) SealingKey() ([32]byte, error) {
+	if i.NoSealing {
+		return [32]byte{}, attest.ErrNoSealing
+	}
+	return sha256.Sum256(i.Of), nil
+}
 
 // SGX returns an issuer of the enclave, with collateral.
 func (v *Intel) SGX(e Enclave) *Issuer {
@@ -127,7 +134,7 @@ func (v *Intel) SGX(e Enclave) *Issuer {
 func (v *Intel) TDX(t tdx.Body) *Issuer {
 	c := v.Collateral(attest.TDX)
 	return &Issuer{
-		TEE: attest.TDX, Of: tdx.Measure(&t), Source: func() (bundle.Bundle, error) { return c, nil },
+		TEE: attest.TDX, Of: tdx.Measure(&t), NoSealing: true, Source: func() (bundle.Bundle, error) { return c, nil },
 		Report: func(d attest.ReportData) []byte { return v.TDXQuote(t, d) },
 	}
 }

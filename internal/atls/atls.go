@@ -58,6 +58,19 @@ var (
 	ErrIssue      = errors.New("atls: no evidence could be made for this side")
 )
 
+// PeerError is why a peer was refused that said which server it is.
+type PeerError struct {
+	Server int // as it says; nothing vouches for that
+	Err    error
+}
+
+func (e *PeerError) Error() string {
+	return fmt.Sprintf("server %d, as it calls itself: %v", e.Server, e.Err)
+}
+
+// Unwrap returns why.
+func (e *PeerError) Unwrap() error { return e.Err }
+
 // DefaultTimeout bounds a handshake whose context has no deadline.
 const DefaultTimeout = 30 * time.Second
 

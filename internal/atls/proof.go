@@ -54,7 +54,7 @@ func (s *side) exchange(t *tls.Conn, chain []*x509.Certificate) (PeerInfo, error
 	}
 	peer, err := s.checkPeer(chain, first)
 	if err != nil {
-		return PeerInfo{}, s.refuse(t, err)
+		return PeerInfo{}, s.refuse(t, s.naming(first, err))
 	}
 	if err := s.sendProof(t); err != nil {
 		return PeerInfo{}, err
@@ -107,6 +107,18 @@ func (s *side) checkPeer(chain []*x509.Certificate, m message) (PeerInfo, error)
 		return PeerInfo{}, err
 	}
 	return s.checkProof(spki, m)
+}
+
+// naming adds to why a client was refused which server it says that it is, if it
+// says so in a proof, for those who have to find it. Nothing vouches for that.
+func (s *side) naming(m message, err error) error {
+	if m.kind != kindProof || len(m.payload) < 4 {
+		return err
+	}
+	if n := binary.LittleEndian.Uint32(m.payload); uint64(n) < uint64(len(s.cfg.Manifest.Manifest.Servers)) {
+		return &PeerError{Server: int(n), Err: err}
+	}
+	return err
 }
 
 // sendProof makes and sends the proof of this side, or says that there is

@@ -53,7 +53,10 @@ func startDeployment(t *testing.T, d *deployment, change func(i int, cfg *Config
 	t.Helper()
 	before := runtime.NumGoroutine()
 	servers := d.signed.Manifest.Servers
-	c := &cluster{t: t, d: d, seed: seed, clients: d.signed.Manifest.SimulatedClients.Count, log: &log{t: t}, change: change}
+	c := &cluster{t: t, d: d, seed: seed, log: &log{t: t}, change: change}
+	if s := d.signed.Manifest.SimulatedClients; s != nil {
+		c.clients = s.Count
+	}
 	var err error
 	c.g, err = c.d.signed.Manifest.Geometry()
 	must(t, err)
