@@ -47,8 +47,8 @@ func (v *Vendors) Platform(tee string, program byte) attest.Platform {
 	return simulated.NewIssuer([32]byte{program})
 }
 
-// Policy accepts programs on the TEEs, and of those the platforms of these
-// vendors only.
+// Policy accepts programs on the TEEs, which may be named more than once, and of
+// those the platforms of these vendors only.
 func (v *Vendors) Policy(tees []string, programs ...byte) attest.Policy {
 	p := attest.Policy{Measurements: map[string][]attest.Measurement{}}
 	signer := sha256.Sum256([]byte("signer"))
@@ -57,6 +57,9 @@ func (v *Vendors) Policy(tees []string, programs ...byte) attest.Policy {
 		MinTCBEvaluation: v.Intel.Evaluation, MinTCBDate: v.Intel.LevelDate[:10],
 	}
 	for _, tee := range tees {
+		if p.Measurements[tee] != nil {
+			continue
+		}
 		for _, n := range programs {
 			p.Measurements[tee] = append(p.Measurements[tee], v.Platform(tee, n).Measurement())
 		}

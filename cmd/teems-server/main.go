@@ -12,7 +12,10 @@
 //
 // Under a manifest that names no cluster key it makes one (genesis), writes
 // genesis.json and ends, or, in a TEE without a sealing key, waits for the next
-// manifest. Under any other it serves until SIGINT or SIGTERM.
+// manifest. Under any other it serves until SIGINT or SIGTERM. When the next
+// manifest is put into the folder while it serves, it goes over to that, with the
+// secret in its memory: that is how a secret which nothing seals outlives a
+// change, and how new code gets it.
 //
 // Exit codes: 0 ended as asked; 1 it could not begin, or the network failed it;
 // 2 it was called in a way that it does not take, or Go's runtime ended it, of
@@ -22,7 +25,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -31,7 +33,6 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/teems-go/teems/attest"
 	"github.com/teems-go/teems/attest/bundle"
@@ -107,123 +108,8 @@ func serve(ctx context.Context, path string, say func(string)) error {
 		return err
 	}
 	say(fmt.Sprintf("the TEE is %s, and the measurement of this server %v", platform.TEE, tee.Measurement()))
-	if err := acceptable(f, tee); err != nil {
-		return err
-	}
-	if f.Manifest.Manifest.HasCluster() {
-		secret, err := f.Unseal(tee, rand.Reader)
-		if errors.Is(err, deployment.ErrNoSecret) {
-			say(err.Error())
-		} else if err != nil {
-			return err
-		}
-		return member(ctx, f, tee, secret, say)
-	}
-	return genesis(ctx, f, tee, say)
-}
-
-// allVerifiers have no collateral: evidence brings its own along.
-var allVerifiers = verifiers.All(bundle.Bundle{}, bundle.Bundle{})
-
-// acceptable asks the manifest about this server, as every other server and
-// client will.
-func acceptable(f *deployment.Folder, tee attest.Issuer) error {
-	data := attest.Bind("teems/1 start")
-	evidence, err := tee.Issue(data)
-	if err != nil {
-		return err
-	}
-	if err := f.KeepEvidence(evidence); err != nil {
-		return err
-	}
-	if _, err := attest.Appraise(allVerifiers, f.Manifest.Manifest.Policy(), evidence, data, time.Now()); err != nil {
-		if errors.Is(err, attest.ErrEvidence) || errors.Is(err, attest.ErrExpired) {
-			err = fmt.Errorf("%w; if collateral is missing or has ended, outside the TEE: teems collateral fetch --folder %s", err, f.Path)
-		}
-		return fmt.Errorf("the manifest does not accept this server, so no other server or client would: %w", err)
-	}
-	return nil
-}
-
-// genesis makes a cluster. Where the TEE has no sealing key the secret is in
-// memory only, so the process goes on to be the first member.
-func genesis(ctx context.Context, f *deployment.Folder, tee attest.Platform, say func(string)) error {
-	g, secret, err := f.MakeGenesis(tee, rand.Reader)
-	if err != nil {
-		return err
-	}
-	say(fmt.Sprintf("genesis: the cluster's public key is %v; it and the evidence over it are in %s. Sign a manifest 2 that names it, and start the servers under that", g.ClusterKey, deployment.GenesisFile))
-	if _, err := tee.SealingKey(); !errors.Is(err, attest.ErrNoSealing) {
-		return err
-	}
-	say("genesis: this TEE has no sealing key, so the secret is in the memory of this process alone: leave it running, and put manifest 2 into its folder")
-	for {
-		select {
-		case <-ctx.Done():
-			return errors.New("ended before there was a manifest 2: the cluster's secret is lost")
-		case <-time.After(time.Second):
-		}
-		next, err := f.Successor()
-		switch {
-		case err != nil:
-			say("genesis: " + err.Error() + "; waiting on") // perhaps the files are being put there
-		case next == nil:
-		case !next.Manifest.Manifest.HasCluster():
-			return errors.New("the next manifest names no cluster key: make it with the genesis file")
-		default:
-			if err := acceptable(next, tee); err != nil {
-				return err
-			}
-			return member(ctx, next, tee, secret, say)
-		}
-	}
-}
-
-func member(ctx context.Context, f *deployment.Folder, tee attest.Platform, secret *node.Secret, say func(string)) error {
-	servers := f.Manifest.Manifest.Servers
-	front, err := listen("front", f.Self, servers[f.Self].Front)
-	if err != nil {
-		return err
-	}
-	defer front.Close()
-	var mesh net.Listener
-	if len(servers) > 1 {
-		if mesh, err = listen("mesh", f.Self, servers[f.Self].Mesh); err != nil {
-			return err
-		}
-		defer mesh.Close()
-	}
-	var dialer net.Dialer
-	n, err := node.New(node.Config{
-		Manifest: f.Manifest, Genesis: f.Named, Self: f.Self, Secret: secret,
-		Keep:      func(held, next *node.Secret) error { return keep(f, tee, held, next) },
-		Issuer:    tee,
-		Verifiers: allVerifiers,
-		Mesh:      mesh,
-		Front:     front,
-		Dial: func(ctx context.Context, server int) (net.Conn, error) {
-			return dialer.DialContext(ctx, "tcp", servers[server].Mesh)
-		},
-		Rand: rand.Reader, Now: time.Now, Log: say,
-	})
-	if err != nil {
-		return err
-	}
-	err = n.Run(ctx)
-	if err == nil {
-		say("ended as asked")
-	}
-	return err
-}
-
-// keep seals the cluster's secret. A server whose TEE has no sealing key keeps
-// nothing, and asks the others when it starts anew.
-func keep(f *deployment.Folder, tee attest.Platform, held, next *node.Secret) error {
-	err := f.Seal(tee, rand.Reader, held, next)
-	if errors.Is(err, attest.ErrNoSealing) {
-		return nil
-	}
-	return err
+	x := &server{tee: tee, verifiers: verifiers.All(bundle.Bundle{}, bundle.Bundle{}), say: say, look: lookEvery} // evidence brings its collateral along
+	return x.run(ctx, f)
 }
 
 // listen opens a port of the manifest. A loopback address is taken as it is;

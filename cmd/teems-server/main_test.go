@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/teems-go/teems/attest"
 	"github.com/teems-go/teems/attest/simulated"
 	"github.com/teems-go/teems/internal/manifest"
 	"github.com/teems-go/teems/internal/node/deployment"
@@ -107,8 +108,13 @@ func (p *process) waitFor(t *testing.T, text string) {
 	t.Fatalf("the log never said %q:\n%s", text, p.log())
 }
 
-// cluster writes the folders of n servers under manifest 1.
+// cluster writes the folders of n servers in simulated TEEs under manifest 1.
 func cluster(t *testing.T, n int, measurement [32]byte) (folders []string, first *manifest.Signed, operator ed25519.PrivateKey) {
+	t.Helper()
+	return clusterUnder(t, n, simulated.Policy(measurement))
+}
+
+func clusterUnder(t *testing.T, n int, policy attest.Policy) (folders []string, first *manifest.Signed, operator ed25519.PrivateKey) {
 	t.Helper()
 	operator, err := manifest.GenerateKey(rand.Reader)
 	must(t, err)
@@ -118,7 +124,7 @@ func cluster(t *testing.T, n int, measurement [32]byte) (folders []string, first
 	}
 	first, err = manifest.NewDefault(manifest.Options{
 		Servers: servers, Parameters: manifest.DefaultParameters(64),
-		Operators: []ed25519.PublicKey{operator.Public().(ed25519.PublicKey)}, Policy: simulated.Policy(measurement),
+		Operators: []ed25519.PublicKey{operator.Public().(ed25519.PublicKey)}, Policy: policy,
 	})
 	must(t, err)
 	must(t, first.Sign(operator))
@@ -222,7 +228,8 @@ func TestWrongCalls(t *testing.T) {
 	must(t, err)
 	good, _, _ := cluster(t, 1, measurement)
 	other, _, _ := cluster(t, 1, [32]byte{1})
-	sample := []string{"../../testdata/deployment"} // in order, but of a program that there is not
+	sample := []string{t.TempDir()} // in order, but of a program that there is not
+	must(t, os.CopyFS(sample[0], os.DirFS("../../testdata/deployment")))
 	for name, c := range map[string]struct {
 		environment, args []string
 		code              int

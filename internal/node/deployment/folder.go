@@ -68,6 +68,8 @@ type Folder struct {
 	First    [32]byte         // hash of manifest 1
 	Named    [32]byte         // hash of the first manifest that names the cluster's key; zero if none does
 	Self     int              // this server's index
+
+	chain [][32]byte // hashes of manifests 1 to the one in force
 }
 
 // Open reads and checks a folder.
@@ -107,8 +109,8 @@ func (f *Folder) KeepEvidence(e attest.Evidence) error {
 }
 
 // Successor reads the folder again. It returns nil as long as the manifest in
-// force is the same. Another first manifest is an error: it would be another
-// cluster.
+// force is the same. One that does not descend from it is an error: it would be
+// an older one, or of another cluster.
 func (f *Folder) Successor() (*Folder, error) {
 	s, err := Open(f.Path)
 	switch {
@@ -116,7 +118,11 @@ func (f *Folder) Successor() (*Folder, error) {
 		return nil, err
 	case s.First != f.First:
 		return nil, wrong("%s has another manifest 1 than before", f.Path)
-	case s.Manifest.Hash() == f.Manifest.Hash():
+	case len(s.chain) < len(f.chain):
+		return nil, wrong("%s was put back to manifest %d: manifest %d is in force", f.Path, len(s.chain), len(f.chain))
+	case s.chain[len(f.chain)-1] != f.Manifest.Hash():
+		return nil, wrong("%s has another manifest %d than the one in force: what follows that is not taken", f.Path, len(f.chain))
+	case len(s.chain) == len(f.chain):
 		return nil, nil
 	}
 	return s, nil
@@ -148,6 +154,7 @@ func (f *Folder) verify() ([32]byte, error) {
 			return first, wrong("%s: %w", name, err)
 		}
 		before = m
+		f.chain = append(f.chain, m.Hash())
 		if f.Named == ([32]byte{}) && m.Manifest.HasCluster() {
 			f.Named = m.Hash()
 		}

@@ -8,10 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/teems-go/teems/attest"
 	"github.com/teems-go/teems/attest/simulated"
+	"github.com/teems-go/teems/internal/manifest"
 )
 
 // noSealing is a TEE without a sealing key, as TDX is.
@@ -51,5 +53,61 @@ func TestGenesisWithoutSealing(t *testing.T) {
 	must(t, os.Rename(other.path, f.path))
 	if _, err := d.Successor(); !errors.Is(err, ErrFolder) {
 		t.Errorf("another chain of manifests: %v", err)
+	}
+}
+
+// TestSuccessor: only what descends from the manifest in force follows it.
+func TestSuccessor(t *testing.T) {
+	f := begin(t)
+	g, _, err := f.open().MakeGenesis(simulated.NewIssuer(measurement), rand.Reader)
+	must(t, err)
+	second := f.second(ed25519.PublicKey(g.ClusterKey))
+	third := f.follow(second, nil)
+	fourth := f.follow(third, func(m *manifest.Manifest) { m.Era++ })
+	other := f.follow(third, func(m *manifest.Manifest) { m.Servers[0].Threads = 2 })
+	f.manifest(ManifestFile, third)
+	d := f.open()
+	reset := func() {
+		f.manifest(PredecessorFile(2), second)
+		f.manifest(PredecessorFile(3), third)
+		f.manifest(ManifestFile, third)
+		f.write(ServerFile, `{"server":0}`)
+	}
+	for name, x := range map[string]struct {
+		put  func()
+		want *manifest.Signed
+		says string
+	}{
+		"the same":                 {func() {}, nil, ""},
+		"the next":                 {func() { f.manifest(ManifestFile, fourth) }, fourth, ""},
+		"the one before":           {func() { f.manifest(ManifestFile, second) }, nil, "put back to manifest 2"},
+		"the next, another":        {func() { f.manifest(ManifestFile, other) }, other, ""},
+		"the one after the other":  {func() { f.follow(other, nil) }, nil, ""},
+		"without one before":       {func() { f.manifest(ManifestFile, fourth); os.Remove(filepath.Join(f.path, PredecessorFile(2))) }, nil, "has no"},
+		"the next in another role": {func() { f.manifest(ManifestFile, fourth); f.write(ServerFile, `{"server":9}`) }, nil, "names server 9"},
+	} {
+		reset()
+		x.put()
+		next, err := d.Successor()
+		switch {
+		case x.says != "" && (!errors.Is(err, ErrFolder) || !strings.Contains(err.Error(), x.says)):
+			t.Errorf("%s: %v, %v", name, next, err)
+		case x.says == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case x.want != nil && (next == nil || next.Manifest.Hash() != x.want.Hash()):
+			t.Errorf("%s: %v", name, next)
+		}
+	}
+	// A sibling of the one in force, and what follows that.
+	reset()
+	f.manifest(ManifestFile, fourth)
+	d = f.open()
+	f.manifest(ManifestFile, other)
+	if next, err := d.Successor(); next != nil || !errors.Is(err, ErrFolder) || !strings.Contains(err.Error(), "another manifest 4") {
+		t.Errorf("a sibling: %v, %v", next, err)
+	}
+	f.follow(other, nil)
+	if next, err := d.Successor(); next != nil || !errors.Is(err, ErrFolder) || !strings.Contains(err.Error(), "another manifest 4") {
+		t.Errorf("what follows a sibling: %v, %v", next, err)
 	}
 }
