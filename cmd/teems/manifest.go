@@ -6,12 +6,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/teems-go/teems/attest"
-	"github.com/teems-go/teems/attest/simulated"
 	"github.com/teems-go/teems/internal/load/simulate"
 	"github.com/teems-go/teems/internal/manifest"
 )
@@ -50,11 +48,10 @@ type manifestOptions struct {
 	threads, clients   int
 	cellBytes          int
 	open               bool
-	serverBinaries     []string
 	nextEra            bool
-	measurements       []string
 	simulatedClients   int
 	simulatedSeed      string
+	policy             policyFlags
 }
 
 func newManifestNew() *cobra.Command {
@@ -64,20 +61,29 @@ func newManifestNew() *cobra.Command {
 		Short: "make a manifest: the first, or with --from the one that follows",
 		Long: `Makes manifest 1 of a deployment, unsigned. With --from it makes the successor of
 another manifest, the same but for its number and what is asked for: --genesis
-names the cluster key that server 0 made; --server-binary and --measurement
-replace all measurements that are accepted, --key and --operator all operators;
---next-era has the servers make new keys. Edit the file as you like before it is
-signed.
+names the cluster key that server 0 made; --key and --operator replace all
+operators; --next-era has the servers make new keys. Edit the file as you like
+before it is signed.
+
+Which code may run is said by measurements, of files, of evidence or as they are,
+which replace all those before; what else its evidence must satisfy, by rules of
+each TEE, which replace those of the same name, and without which no real TEE is
+accepted. Evidence fills them in: its signer, its platform, and no lower TCB.
 
 An operator's key that does not exist yet is made (--key).
 
 ` + exitCodes,
 		Example: `  teems manifest new --key operator.key --servers 4 --server-binary ./teems-server --out manifest.1.json
   teems manifest new --from manifest.1.json --genesis genesis.json --out manifest.json
-  teems manifest new --from manifest.json --server-binary ./new/teems-server --next-era --out next.json`,
+  teems manifest new --from manifest.json --server-binary ./new/teems-server --next-era --out next.json
+  teems manifest new --key operator.key --measurement sgx=5e88... --code-signer sgx=any --platform sgx=1f0a... \
+      --min-tcb-evaluation sgx=17 --min-tcb-date sgx=2024-03-13 --out manifest.1.json
+  teems manifest new --key operator.key --evidence server-0/evidence.bin --evidence server-1/evidence.bin --out manifest.1.json
+  teems manifest new --from manifest.json --min-tcb-evaluation sgx=18 --min-tcb-date sgx=2025-01-15 --next-era --out next.json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.check(cmd.Flags().Changed); err != nil {
+			o.policy.changed = cmd.Flags().Changed
+			if err := o.check(o.policy.changed); err != nil {
 				return err
 			}
 			s, err := o.make(sayOn(cmd.ErrOrStderr()))
@@ -111,8 +117,7 @@ An operator's key that does not exist yet is made (--key).
 	f.IntVar(&o.cellBytes, "cell-bytes", manifest.DefaultCellBytes, "bytes of a message")
 	f.BoolVar(&o.open, "open", false, "the experiments' parameters: one message in and out on each channel, open priorities")
 	f.BoolVar(&o.nextEra, "next-era", false, "with --from: the servers make new keys, and clients register again")
-	f.StringArrayVar(&o.serverBinaries, "server-binary", nil, "teems-server to be accepted on simulated TEEs, which protect nothing (repeatable)")
-	f.StringArrayVar(&o.measurements, "measurement", nil, "TEE=HEX, a measurement to be accepted (repeatable)")
+	o.policy.flags(cmd)
 	f.IntVar(&o.simulatedClients, "simulated-clients", 0, "clients with keys that anyone knows; on simulated TEEs only")
 	f.StringVar(&o.simulatedSeed, "simulated-seed", "", "what their keys come from, 32 bytes in hexadecimal (default: random)")
 	return cmd
@@ -131,7 +136,7 @@ func (o *manifestOptions) make(say func(string)) (*manifest.Signed, error) {
 	if options.Servers, err = o.makeServers(); err != nil {
 		return nil, err
 	}
-	if options.Policy, err = o.policy(); err != nil {
+	if options.Policy, err = o.policy.apply(attest.Policy{}); err != nil {
 		return nil, err
 	}
 	if options.Operators, err = o.operatorKeys(say); err != nil {
@@ -168,36 +173,6 @@ func (o *manifestOptions) makeServers() ([]manifest.Server, error) {
 		all[i].Roles = layout[i].Roles
 	}
 	return all, nil
-}
-
-func (o *manifestOptions) policy() (attest.Policy, error) {
-	var p attest.Policy
-	accept := func(tee string, m attest.Measurement) {
-		if p.Measurements == nil {
-			p.Measurements = map[string][]attest.Measurement{}
-		}
-		p.Measurements[tee] = append(p.Measurements[tee], m)
-		p.AllowSimulatedTEEThatProtectsNothing = p.AllowSimulatedTEEThatProtectsNothing || tee == attest.SimulatedTEE
-	}
-	for _, path := range o.serverBinaries {
-		m, err := simulated.Measure(path)
-		if err != nil {
-			return p, err
-		}
-		accept(attest.SimulatedTEE, m[:])
-	}
-	for _, text := range o.measurements {
-		tee, digits, ok := strings.Cut(text, "=")
-		m, err := hex.DecodeString(digits)
-		if !ok || err != nil {
-			return p, usageError("--measurement %q: write TEE=HEX, such as simulated=5e88...", text)
-		}
-		accept(tee, m)
-	}
-	if len(p.Measurements) == 0 {
-		return p, usageError("no code is accepted: add --server-binary, for simulated TEEs, or --measurement")
-	}
-	return p, nil
 }
 
 // operatorKeys reads or makes the keys, and reads the public ones.

@@ -2,8 +2,10 @@ package main
 
 import (
 	"os"
+	"slices"
 	"time"
 
+	"github.com/teems-go/teems/attest"
 	"github.com/teems-go/teems/attest/bundle"
 	"github.com/teems-go/teems/attest/verifiers"
 	"github.com/teems-go/teems/internal/manifest"
@@ -41,12 +43,13 @@ func (o *manifestOptions) successor(say func(string)) (*manifest.Signed, error) 
 	if err := o.nameCluster(m, before); err != nil {
 		return nil, err
 	}
-	if len(o.serverBinaries)+len(o.measurements) > 0 {
-		p, err := o.policy()
-		if err != nil {
-			return nil, err
-		}
-		m.TEEs.Measurements = p.Measurements
+	p, err := o.policy.apply(m.Policy())
+	if err != nil {
+		return nil, err
+	}
+	m.SetPolicy(p)
+	if !shared(before.Manifest.Policy(), p) {
+		say("note: no code that " + o.from + " accepts is accepted any more, so that no server could hand the cluster's secret to the new code: unless it has that already, make a manifest first that accepts both")
 	}
 	if len(o.keys)+len(o.operators) > 0 {
 		all, err := o.operatorKeys(say)
@@ -65,6 +68,18 @@ func (o *manifestOptions) successor(say func(string)) (*manifest.Signed, error) 
 		m.Era++
 	}
 	return s, m.Validate()
+}
+
+// shared says whether two policies accept some code both.
+func shared(a, b attest.Policy) bool {
+	for tee, list := range a.Measurements {
+		for _, m := range list {
+			if slices.ContainsFunc(b.Measurements[tee], m.Equal) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // nameCluster puts the cluster's key into manifest 2.

@@ -221,6 +221,10 @@ func (m *Manifest) Policy() attest.Policy {
 // HasCluster reports whether the manifest names a cluster key.
 func (m *Manifest) HasCluster() bool { return len(m.ClusterKey) == ed25519.PublicKeySize }
 
+// SetPolicy makes p what evidence of this deployment's servers must satisfy. Its
+// exceptions for recorded evidence, which a manifest cannot have, are dropped.
+func (m *Manifest) SetPolicy(p attest.Policy) { m.TEEs = teePolicy(p) }
+
 // ClusterID returns the SHA-256 of the cluster key; zero if the manifest
 // names none.
 func (m *Manifest) ClusterID() [32]byte {
