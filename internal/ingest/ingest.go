@@ -20,6 +20,7 @@ import (
 	"github.com/teems-go/teems/geometry"
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/choice"
+	"github.com/teems-go/teems/internal/kernel"
 	"github.com/teems-go/teems/internal/oblivious"
 	"github.com/teems-go/teems/internal/record"
 	"github.com/teems-go/teems/internal/survive"
@@ -54,7 +55,6 @@ type Machine struct {
 
 	// Public tables.
 	shards    choice.Divider
-	wheel     choice.Divider // by the pattern's length
 	pattern   []uint32
 	storage   []uint32 // v -> d
 	base      []uint32 // v -> base_v
@@ -71,7 +71,7 @@ type Machine struct {
 	id     idColumns
 	tok    tokenColumns
 	labels []uint32
-	ranks  []uint32
+	bases  []uint32 // base_v of the recipient's virtual shard
 	cells  []uint32
 }
 
@@ -88,14 +88,12 @@ type tokenColumns struct {
 // New returns the machine of the ingestion server with role index i.
 func New(g *geometry.Geometry, i int, keys Keys, era uint32, w *oblivious.Workers, memory record.Memory) *Machine {
 	p := g.Params()
-	pattern := g.Pattern()
 	return &Machine{
 		g: g, index: i, nid: p.ID.Out, ntok: p.Token.Out, workers: w, memory: memory,
 		checker: token.NewChecker(token.RulesOf(p), []token.Key{{Era: era, MAC: keys}}, w),
 		sender:  survive.NewSender(w, keys),
 		shards:  choice.NewDivider(uint32(g.VirtualShards())),
-		wheel:   choice.NewDivider(uint32(len(pattern))),
-		pattern: pattern,
+		pattern: g.Pattern(),
 		storage: g.StorageTable(),
 	}
 }
@@ -151,6 +149,7 @@ func (m *Machine) read(subs Submissions, from, to int) {
 	body := g.Params().CellBytes
 	heads := m.heads
 	m.each(to-from, func(a, b int) {
+		m.nameSenders(from+a, from+b)
 		for i := a; i < b; i++ {
 			plain := subs.Cell(from + i)
 			for j := range outs {
@@ -181,11 +180,6 @@ func (m *Machine) judge(epoch uint64, from, to int) error {
 
 	a, b := from*nid, to*nid
 	r := &m.id.records
-	for i, client := range clients {
-		for j := range nid {
-			r.Sender[a+i*nid+j], r.Index[a+i*nid+j] = client, uint16(j)
-		}
-	}
 	c.First, c.PerSender = 0, nid
 	if err := m.checker.Passes(epoch, m.dir, c, token.Passes{
 		Real: r.Real[a:b], Status: m.id.status[a:b], Recipient: r.Recipient[a:b], Class: r.Class[a:b], Priority: r.Priority[a:b],
@@ -199,6 +193,16 @@ func (m *Machine) judge(epoch uint64, from, to int) error {
 	return m.checker.Tokens(epoch, m.dir, c, token.Tokens{
 		Real: t.real[a:b], Status: t.status[a:b], Recipient: t.recipient[a:b], Slot: t.slot[a:b],
 	})
+}
+
+// nameSenders says whose the records of some of the roster's clients are.
+func (m *Machine) nameSenders(from, to int) {
+	r := &m.id.records
+	for i := from; i < to; i++ {
+		for j := range m.nid {
+			r.Sender[i*m.nid+j], r.Index[i*m.nid+j] = m.clients[i], uint16(j)
+		}
+	}
 }
 
 // contest lays out the headers of the ID channel.
@@ -262,65 +266,75 @@ func (m *Machine) Deal() error {
 
 // address writes the head of every record: shard, cell, sender and whether it
 // is real. Oblivious in everything but the number of records; every record
-// scans the tables of virtual shards.
+// meets the whole tables of virtual shards.
 func (m *Machine) address() {
-	nid, ntok, outs := m.nid, m.ntok, m.g.Outs()
+	n, clients := m.attempt.Records(m.index), m.attempt.Ingesting(m.index)
+	m.labels, m.bases = record.Grow(m.labels, n), record.Grow(m.bases, n)
+	m.each(clients, m.addressClients)
 	none := uint32(len(m.g.Storages()))
-	n := m.attempt.Records(m.index)
-	m.labels, m.ranks = record.Grow(m.labels, n), record.Grow(m.ranks, n)
-	clients := m.attempt.Ingesting(m.index)
-	m.each(clients, func(from, to int) {
-		for i := from; i < to; i++ {
-			for j := range outs {
-				k := i*outs + j
-				var recipient, place, sender uint32
-				var real choice.Mask
-				if j < nid {
-					x := i*nid + j
-					recipient, sender = m.id.records.Recipient[x], m.id.records.Sender[x]
-					place = m.cells[x]
-					real = choice.FromBit(uint64(m.id.records.Real[x])) &^ choice.Eq(uint64(place), uint64(survive.Dropped))
-				} else {
-					x := i*ntok + j - nid
-					recipient = m.tok.recipient[x]
-					sender = m.clients[i]
-					place = uint32(m.g.TokenCell()) + m.tok.slot[x]
-					real = choice.FromBit(uint64(m.tok.real[x]))
-				}
-				u, v := m.shards.DivMod(recipient)
-				d := choice.Lookup32(m.storage, v)
-				b := choice.Lookup32(m.base, v)
-				local := (b+u)*uint32(m.g.Ins()) + place
-				m.labels[k] = choice.Select32(real, d, none)
-				m.table.SetHead(k, record.Head{
-					Label:  m.labels[k],
-					Cell:   choice.Select32(real, local, record.None),
-					Sender: sender,
-					Real:   uint32(real.Bit()),
-				})
-			}
-		}
-	})
-	for k := clients * outs; k < n; k++ {
+	for k := clients * m.g.Outs(); k < n; k++ {
 		m.labels[k] = none
 		m.table.SetHead(k, record.Head{Label: none, Cell: record.None})
 	}
+}
+
+// addressClients is address for the records of some of the roster's clients.
+func (m *Machine) addressClients(from, to int) {
+	nid, outs := m.nid, m.g.Outs()
+	labels, bases := m.labels[from*outs:to*outs], m.bases[from*outs:to*outs]
+	for i := from; i < to; i++ {
+		for j := range outs {
+			_, labels[(i-from)*outs+j] = m.shards.DivMod(m.recipient(i, j))
+		}
+	}
+	kernel.Lookup(m.base, labels, bases)
+	kernel.Lookup(m.storage, labels, labels)
+
+	none, ins, tokenCell := uint32(len(m.g.Storages())), uint32(m.g.Ins()), uint32(m.g.TokenCell())
+	for i := from; i < to; i++ {
+		for j := range outs {
+			var place uint32
+			var real choice.Mask
+			if j < nid {
+				x := i*nid + j
+				place = m.cells[x]
+				real = choice.FromBit(uint64(m.id.records.Real[x])) &^ choice.Eq(uint64(place), uint64(survive.Dropped))
+			} else {
+				x := i*m.ntok + j - nid
+				place = tokenCell + m.tok.slot[x]
+				real = choice.FromBit(uint64(m.tok.real[x]))
+			}
+			u, _ := m.shards.DivMod(m.recipient(i, j))
+			k := (i-from)*outs + j
+			local := (bases[k]+u)*ins + place
+			labels[k] = choice.Select32(real, labels[k], none)
+			m.table.SetHead(i*outs+j, record.Head{
+				Label:  labels[k],
+				Cell:   choice.Select32(real, local, record.None),
+				Sender: m.clients[i],
+				Real:   uint32(real.Bit()),
+			})
+		}
+	}
+}
+
+// recipient is that of cell j of the roster's client at index i.
+func (m *Machine) recipient(i, j int) uint32 {
+	if j < m.nid {
+		return m.id.records.Recipient[i*m.nid+j]
+	}
+	return m.tok.recipient[i*m.ntok+j-m.nid]
 }
 
 // split deals each chunk: the record at position p of the order by shard goes
 // to router pattern[p mod W]; positions run on across chunks.
 func (m *Machine) split() {
 	shards := len(m.g.Storages())
-	routers := len(m.g.Routers())
-	sizes := make([]int, routers)
+	sizes := make([]int, len(m.g.Routers()))
 	for c := range m.attempt.Chunks(m.index) {
 		from, to := m.attempt.Chunk(m.index, c)
-		labels, ranks := m.labels[from:to], m.ranks[from:to]
-		m.workers.RankByLabel(labels, shards, ranks)
-		for i, rank := range ranks {
-			_, at := m.wheel.DivMod(uint32(from) + rank)
-			labels[i] = choice.Lookup32(m.pattern, at)
-		}
+		labels := m.labels[from:to]
+		m.workers.Deal(labels, shards, from, m.pattern)
 		for r := range sizes {
 			sizes[r] = m.attempt.ChunkSection(m.index, c, r)
 		}

@@ -123,6 +123,22 @@ func fillLabels(labels []uint32, kept []byte, upto []uint32, first uint32) uint3
 	return first
 }
 
+func lookup(table, index, out []uint32) {
+	step := registerBytes() // indexes in four registers
+	blocks := len(index) / step
+	if active == portable || len(table) == 0 {
+		blocks = 0
+	}
+	if blocks > 0 {
+		if active == withAVX512 {
+			lookupAVX512(&index[0], &out[0], blocks, &table[0], len(table))
+		} else {
+			lookupAVX2(&index[0], &out[0], blocks, &table[0], len(table))
+		}
+	}
+	lookupPortable(table, index[blocks*step:], out[blocks*step:])
+}
+
 // route does the pairs of a level.
 func route(a, b []uint64, cells, boundary uint64) {
 	whole := len(a) &^ (registerBytes()/8 - 1)

@@ -71,6 +71,18 @@ func FillLabels(labels []uint32, kept []byte, upto []uint32, first uint32) uint3
 	return fillLabels(labels, kept, upto, first)
 }
 
+// Lookup sets out[i] to table[index[i]], or to 0 where the index is out of
+// range. It reads the whole table for every index. index and out have one length
+// and may be the same. Oblivious in indexes and table. n*len(table) steps, of
+// which a vector instruction does eight or sixteen.
+func Lookup(table, index, out []uint32) {
+	sameLength(len(index), len(out))
+	if traceOn {
+		trace("Lookup", unsafe.Pointer(unsafe.SliceData(index)), unsafe.Pointer(unsafe.SliceData(out)), len(index), len(table))
+	}
+	lookup(table, index, out)
+}
+
 // Route does count pairs (lo+i, hi+i) of one level of a network that carries
 // entries to the cells in their upper 32 bits. An entry whose cell is below
 // cells belongs at or after the boundary, in hi, or before it, in lo,

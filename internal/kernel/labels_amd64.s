@@ -882,6 +882,60 @@ bound:
 	VZEROUPPER
 	RET
 
+// func lookupAVX2(index *uint32, out *uint32, blocks int, table *uint32, n int)
+// Requires: AVX, AVX2
+TEXT ·lookupAVX2(SB), NOSPLIT, $0-40
+	MOVQ         index+0(FP), SI
+	MOVQ         out+8(FP), DI
+	MOVQ         blocks+16(FP), CX
+	MOVQ         table+24(FP), BX
+	MOVQ         n+32(FP), DX
+	MOVL         $0x00000001, R9
+	VMOVD        R9, X10
+	VPBROADCASTD X10, Y10
+
+block:
+	VMOVDQU (SI), Y0
+	VPXOR   Y4, Y4, Y4
+	VMOVDQU 32(SI), Y1
+	VPXOR   Y5, Y5, Y5
+	VMOVDQU 64(SI), Y2
+	VPXOR   Y6, Y6, Y6
+	VMOVDQU 96(SI), Y3
+	VPXOR   Y7, Y7, Y7
+	VPXOR   Y9, Y9, Y9
+	MOVQ    BX, R8
+	MOVQ    DX, AX
+
+entry:
+	VPBROADCASTD (R8), Y8
+	VPCMPEQD     Y9, Y0, Y11
+	VPAND        Y8, Y11, Y11
+	VPOR         Y11, Y4, Y4
+	VPCMPEQD     Y9, Y1, Y11
+	VPAND        Y8, Y11, Y11
+	VPOR         Y11, Y5, Y5
+	VPCMPEQD     Y9, Y2, Y11
+	VPAND        Y8, Y11, Y11
+	VPOR         Y11, Y6, Y6
+	VPCMPEQD     Y9, Y3, Y11
+	VPAND        Y8, Y11, Y11
+	VPOR         Y11, Y7, Y7
+	VPADDD       Y10, Y9, Y9
+	ADDQ         $0x04, R8
+	DECQ         AX
+	JNZ          entry
+	VMOVDQU      Y4, (DI)
+	VMOVDQU      Y5, 32(DI)
+	VMOVDQU      Y6, 64(DI)
+	VMOVDQU      Y7, 96(DI)
+	ADDQ         $0x00000080, SI
+	ADDQ         $0x00000080, DI
+	DECQ         CX
+	JNZ          block
+	VZEROUPPER
+	RET
+
 // func tallyLabels1AVX512(labels *uint32, out *byte, n int, counters *uint32, numbers *uint32, last uint32)
 // Requires: AVX, AVX512F
 TEXT ·tallyLabels1AVX512(SB), NOSPLIT, $0-44
@@ -2359,6 +2413,56 @@ bound:
 	ADDQ         $0x04, R8
 	DECQ         AX
 	JNZ          bound
+	VMOVDQU64    Z4, (DI)
+	VMOVDQU64    Z5, 64(DI)
+	VMOVDQU64    Z6, 128(DI)
+	VMOVDQU64    Z7, 192(DI)
+	ADDQ         $0x00000100, SI
+	ADDQ         $0x00000100, DI
+	DECQ         CX
+	JNZ          block
+	VZEROUPPER
+	RET
+
+// func lookupAVX512(index *uint32, out *uint32, blocks int, table *uint32, n int)
+// Requires: AVX, AVX2, AVX512F
+TEXT ·lookupAVX512(SB), NOSPLIT, $0-40
+	MOVQ         index+0(FP), SI
+	MOVQ         out+8(FP), DI
+	MOVQ         blocks+16(FP), CX
+	MOVQ         table+24(FP), BX
+	MOVQ         n+32(FP), DX
+	MOVL         $0x00000001, R9
+	VMOVD        R9, X10
+	VPBROADCASTD X10, Z10
+
+block:
+	VMOVDQU64 (SI), Z0
+	VPXOR     Y4, Y4, Y4
+	VMOVDQU64 64(SI), Z1
+	VPXOR     Y5, Y5, Y5
+	VMOVDQU64 128(SI), Z2
+	VPXOR     Y6, Y6, Y6
+	VMOVDQU64 192(SI), Z3
+	VPXOR     Y7, Y7, Y7
+	VPXOR     Y9, Y9, Y9
+	MOVQ      BX, R8
+	MOVQ      DX, AX
+
+entry:
+	VPBROADCASTD (R8), Z8
+	VPCMPEQD     Z9, Z0, K1
+	VMOVDQA32    Z8, K1, Z4
+	VPCMPEQD     Z9, Z1, K1
+	VMOVDQA32    Z8, K1, Z5
+	VPCMPEQD     Z9, Z2, K1
+	VMOVDQA32    Z8, K1, Z6
+	VPCMPEQD     Z9, Z3, K1
+	VMOVDQA32    Z8, K1, Z7
+	VPADDD       Z10, Z9, Z9
+	ADDQ         $0x04, R8
+	DECQ         AX
+	JNZ          entry
 	VMOVDQU64    Z4, (DI)
 	VMOVDQU64    Z5, 64(DI)
 	VMOVDQU64    Z6, 128(DI)

@@ -94,6 +94,11 @@ func keepLabels5AVX2(labels *uint32, out *byte, n int, counters *uint32, numbers
 //go:noescape
 func countUptoAVX2(numbers *uint32, counts *uint32, blocks int, bounds *uint32, n int)
 
+// lookupAVX2 sets each output to the entry, of the n of the table, with its index, or to 0. Output and index may be the same.
+//
+//go:noescape
+func lookupAVX2(index *uint32, out *uint32, blocks int, table *uint32, n int)
+
 // tallyLabels1AVX512 counts every label up.
 //
 //go:noescape
@@ -218,3 +223,8 @@ func keepLabels8AVX512(labels *uint32, out *byte, n int, counters *uint32, numbe
 //
 //go:noescape
 func countUptoAVX512(numbers *uint32, counts *uint32, blocks int, bounds *uint32, n int)
+
+// lookupAVX512 sets each output to the entry, of the n of the table, with its index, or to 0. Output and index may be the same.
+//
+//go:noescape
+func lookupAVX512(index *uint32, out *uint32, blocks int, table *uint32, n int)

@@ -5,6 +5,34 @@ import (
 	"testing"
 )
 
+// TestLookup checks a lookup by plain indexing.
+func TestLookup(t *testing.T) {
+	onEach(t, func(t *testing.T) {
+		r := random(6)
+		for _, n := range []int{0, 1, 31, 32, 63, 64, 65, 200} {
+			for _, size := range []int{0, 1, 3, 72, 1000} {
+				table, index, out := make([]uint32, size), make([]uint32, n), make([]uint32, n)
+				for i := range table {
+					table[i] = r.Uint32()
+				}
+				for i := range index {
+					index[i] = r.Uint32N(uint32(size) + 2)
+				}
+				Lookup(table, index, out)
+				for i, x := range index {
+					var want uint32
+					if int(x) < size {
+						want = table[x]
+					}
+					if out[i] != want {
+						t.Fatalf("n %d, size %d: entry %d is %d, want %d", n, size, x, out[i], want)
+					}
+				}
+			}
+		}
+	})
+}
+
 // TestLabels checks the scans over labels against the portable ones.
 func TestLabels(t *testing.T) { onEach(t, checkLabels) }
 
@@ -52,6 +80,12 @@ func checkLabels(t *testing.T) {
 				filled := slices.Clone(labels)
 				add(FillLabels(filled, marks, ascending, uint32(n/3)))
 				add(filled...)
+				found := make([]uint32, n)
+				Lookup(counters, labels, found)
+				add(found...)
+				found = slices.Clone(labels)
+				Lookup(counters, found, found)
+				add(found...)
 				return all
 			}
 			got := run()

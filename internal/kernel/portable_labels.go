@@ -104,6 +104,17 @@ func fillLabelsPortable(labels []uint32, kept []byte, upto []uint32, j uint32) u
 	return j
 }
 
+func lookupPortable(table, index, out []uint32) {
+	out = out[:len(index)]
+	for i, x := range index {
+		var v uint32
+		for j, t := range table {
+			v |= t & same(uint32(j), x)
+		}
+		out[i] = v
+	}
+}
+
 func routePortable(a, b []uint64, cells, boundary uint64) {
 	b = b[:len(a)]
 	for i, x := range a {

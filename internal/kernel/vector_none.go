@@ -54,6 +54,8 @@ func fillLabels(labels []uint32, kept []byte, upto []uint32, first uint32) uint3
 	return fillLabelsPortable(labels, kept, upto, first)
 }
 
+func lookup(table, index, out []uint32) { lookupPortable(table, index, out) }
+
 func order8(l *[8]uint32, masks *Masks8) { order8Portable(l, masks) }
 
 func moveRows8(data unsafe.Pointer, width int, masks *Masks8) { move8Portable(data, width, masks) }

@@ -16,7 +16,7 @@ func eachNoAllocations(t *testing.T) {
 	marks, labels, ranks := randomMarks(r, n), make([]uint32, n), make([]uint32, n)
 	keys, values, heads := make([]uint64, n), make([]uint64, n), make([]Header, n)
 	sizes := []int{n / 2, 0, n / 4, n - n/2 - n/4}
-	kept := make([]byte, n)
+	kept, near, far := make([]byte, n), []uint32{0, 1, 0, 2}, make([]uint32, longPattern)
 	for name, f := range map[string]func(){
 		"Compact":       func() { w.Compact(marks, body, side) },
 		"Expand":        func() { w.Expand(marks, body, side) },
@@ -31,6 +31,8 @@ func eachNoAllocations(t *testing.T) {
 		"SegmentStarts": func() { w.SegmentStarts(keys, kept) },
 		"Tally":         func() { Tally(labels, ranks[:9]) },
 		"RankByLabel":   func() { w.RankByLabel(labels, 9, ranks) },
+		"Deal":          func() { w.Deal(labels, 9, 7, near) },
+		"Deal far":      func() { w.Deal(labels, 9, 7, far) },
 		"Exact":         func() { w.Exact(labels, sizes, kept) },
 		"Destinations":  func() { w.Destinations(labels, n/2, kept) },
 	} {

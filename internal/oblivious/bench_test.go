@@ -264,3 +264,28 @@ func benchRank(b *testing.B, sections int) {
 
 func BenchmarkRankByLabel4(b *testing.B)  { benchRank(b, 4) }
 func BenchmarkRankByLabel72(b *testing.B) { benchRank(b, 72) }
+
+func benchDeal(b *testing.B, pattern []uint32) {
+	eachShape(b, []int{4}, func(b *testing.B, w *Workers, s shape) (func(), float64) {
+		secret := someLabels(random(9), s.n, 4)
+		labels := arena[uint32](b, s.n)
+		return func() {
+			copy(labels, secret)
+			w.Deal(labels, 4, 0, pattern)
+		}, 0
+	})
+}
+
+// weighted is a pattern of the length that does not count.
+func weighted(length int) []uint32 {
+	pattern := make([]uint32, length)
+	for i := range pattern {
+		pattern[i] = uint32(i) % 5 % 4
+	}
+	return pattern
+}
+
+func BenchmarkDealEqual(b *testing.B) { benchDeal(b, []uint32{0, 1, 2, 3}) }
+func BenchmarkDeal9(b *testing.B)     { benchDeal(b, weighted(9)) }
+func BenchmarkDeal500(b *testing.B)   { benchDeal(b, weighted(500)) }
+func BenchmarkDeal18432(b *testing.B) { benchDeal(b, weighted(18432)) }

@@ -1,6 +1,7 @@
 package oblivious
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -54,6 +55,50 @@ func someLabels(r *rand.Rand, n, sections int) []uint32 {
 		}
 	}
 	return labels
+}
+
+// TestDeal deals records in their stable order by label.
+func TestDeal(t *testing.T) { onEach(t, eachDeal) }
+
+func eachDeal(t *testing.T) {
+	const seed = 17
+	r := random(seed)
+	for _, n := range []int{0, 1, 2, 7, 100, 1000} {
+		for _, length := range []int{1, 2, 5, longPattern - 1, longPattern, 3000} {
+			for _, sections := range []int{1, 4, 30} {
+				for _, workers := range []int{1, 3} {
+					w := NewWorkers(workers)
+					w.least = 1
+					labels, pattern := make([]uint32, n), make([]uint32, length)
+					for i := range labels {
+						labels[i] = r.Uint32N(uint32(sections) + 3)
+					}
+					plain := r.IntN(2) == 0
+					for i := range pattern {
+						pattern[i] = uint32(i)
+						if !plain {
+							pattern[i] = r.Uint32N(9)
+						}
+					}
+					order := make([]int, n)
+					for i := range order {
+						order[i] = i
+					}
+					slices.SortStableFunc(order, func(a, b int) int {
+						return cmp.Compare(min(labels[a], uint32(sections)), min(labels[b], uint32(sections)))
+					})
+					first := r.IntN(5000)
+					want := make([]uint32, n)
+					for p, i := range order {
+						want[i] = pattern[(first+p)%length]
+					}
+					if w.Deal(labels, sections, first, pattern); !slices.Equal(labels, want) {
+						t.Fatalf("seed %d n %d pattern of %d, %d sections, %d workers: dealt %v, want %v", seed, n, length, sections, workers, labels, want)
+					}
+				}
+			}
+		}
+	}
 }
 
 func TestTallyAndRankByLabel(t *testing.T) { onEach(t, eachTallyAndRankByLabel) }

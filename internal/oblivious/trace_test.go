@@ -48,6 +48,7 @@ func eachTrace(t *testing.T) {
 			sizes := randomSizes(r, n, 7)
 			fewer := randomSizes(r, n/2, 5)
 			counts := make([]uint32, 9)
+			far := make([]uint32, longPattern+1)
 
 			extremes := func(r *rand.Rand, kind int) {
 				for i := range n {
@@ -73,6 +74,8 @@ func eachTrace(t *testing.T) {
 				"Place":        func() { w.Place(labels, body, side) },
 				"Tally":        func() { Tally(labels, counts) },
 				"RankByLabel":  func() { w.RankByLabel(labels, 5, ranks) },
+				"Deal":         func() { w.Deal(labels, 5, 3, []uint32{0, 1, 0, 2}) },
+				"Deal far":     func() { w.Deal(labels, 5, 3, far) },
 				"Exact":        func() { w.Exact(labels, fewer, marks) },
 				"Destinations": func() { w.Destinations(labels, cells, marks) },
 			} {

@@ -38,11 +38,14 @@ type scratch struct {
 	cells  []entry
 	inputs []byte
 	tags   []byte
+
+	recipients, exists, generations []uint32
 }
 
 // entry is what the checks need of a cell, and what they found so far.
 type entry struct {
 	recipient, era    uint32
+	generation        uint32
 	slot              uint16
 	priority, ceiling uint32
 	mac               [2]uint64
@@ -184,7 +187,8 @@ func (c *Checker) judge(part int) {
 	step := max(1, chunkCells/per)
 	s := &c.scratch[part]
 	if want := step * per; len(s.cells) < want {
-		*s = scratch{make([]entry, want), make([]byte, want*cell.MACInputBytes), make([]byte, want*cell.MACBytes)}
+		*s = scratch{make([]entry, want), make([]byte, want*cell.MACInputBytes), make([]byte, want*cell.MACBytes),
+			make([]uint32, want), make([]uint32, want), make([]uint32, want)}
 	}
 	for first, end := n*part/parts, n*(part+1)/parts; first < end; first += step {
 		cells := c.read(s, first, min(step, end-first))
@@ -218,11 +222,9 @@ func (c *Checker) read(s *scratch, first, count int) []entry {
 			x.priority, x.ceiling = m.Priority(), m.Ceiling()
 			x.era = m.Era()
 			x.mac = [2]uint64{le.Uint64(m.MAC()), le.Uint64(m.MAC()[8:])}
-
-			exists, generation := c.dir.Find(x.recipient)
-			x.exists = exists
+			s.recipients[k] = x.recipient
 			x.inTime = choice.LessEq(m.E1(), c.epoch) & choice.Less(c.epoch, m.E2())
-			x.proven = choice.Eq(uint64(generation), uint64(m.Generation()))
+			x.generation = m.Generation()
 
 			// What the kind has no use for is not covered, whatever it says.
 			slot, ceiling := x.slot, uint32(0)
@@ -230,8 +232,15 @@ func (c *Checker) read(s *scratch, first, count int) []entry {
 				slot, ceiling = 0, x.ceiling
 			}
 			cell.PutMACInput(s.inputs[k*cell.MACInputBytes:], kind, channel, slot, sender,
-				x.recipient, ceiling, x.era, m.Generation(), m.E1(), m.E2())
+				x.recipient, ceiling, x.era, x.generation, m.E1(), m.E2())
 		}
+	}
+	n := len(cells)
+	c.dir.Find(s.recipients[:n], s.exists[:n], s.generations[:n])
+	for k := range cells {
+		x := &cells[k]
+		x.exists = choice.FromBit(uint64(s.exists[k]))
+		x.proven = choice.Eq(uint64(s.generations[k]), uint64(x.generation))
 	}
 	return cells
 }

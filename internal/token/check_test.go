@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/teems-go/teems/internal/cell"
-	"github.com/teems-go/teems/internal/choice"
 	"github.com/teems-go/teems/internal/oblivious"
 	"github.com/teems-go/teems/internal/reference"
 	"github.com/teems-go/teems/internal/token"
@@ -270,16 +269,23 @@ func TestDirectory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		var clients []uint32
 		for range 100 {
 			c := pick(rng, rng.Uint32N(100), rng.Uint32(), 1<<32-2)
-			exists, generation := d.Find(c)
-			if (exists == choice.True) != p.Exists(c) || generation != p.Generation(c) || generation != d.Generation(c) {
-				t.Fatalf("seed %d: client %d: %v, %d", seed, c, exists, generation)
+			clients = append(clients, c)
+		}
+		exists, generations := make([]uint32, len(clients)), make([]uint32, len(clients))
+		d.Find(clients, exists, generations)
+		for i, c := range clients {
+			if want := p.Exists(c); want != (exists[i] == 1<<32-1) || want == (exists[i] == 0) ||
+				generations[i] != p.Generation(c) || generations[i] != d.Generation(c) {
+				t.Fatalf("seed %d: client %d: %x, %d", seed, c, exists[i], generations[i])
 			}
 		}
 	}
 	d, _ := token.NewDirectory([]uint32{1<<32 - 1}, []uint32{1})
-	if exists, _ := d.Find(1<<32 - 1); exists == choice.True {
+	exists := []uint32{1}
+	if d.Find([]uint32{1<<32 - 1}, exists, []uint32{0}); exists[0] != 0 {
 		t.Error("client 2^32-1 exists")
 	}
 }

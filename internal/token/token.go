@@ -20,6 +20,7 @@ import (
 	"github.com/teems-go/teems/geometry"
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/choice"
+	"github.com/teems-go/teems/internal/kernel"
 )
 
 // ErrSize reports public sizes that do not fit together.
@@ -55,18 +56,19 @@ func NewDirectory(users, generations []uint32) (*Directory, error) {
 	return &Directory{choice.NewDivider(uint32(len(users))), users, generations}, nil
 }
 
-// Find returns whether the client c exists, and the generation of its shard.
-// Oblivious in c; costs one scan of both tables.
-func (d *Directory) Find(c uint32) (exists choice.Mask, generation uint32) {
-	q, v := d.shard.DivMod(c)
-	users := uint32(0)
-	for i := range d.users {
-		m := uint32(choice.Eq(uint64(i), uint64(v)))
-		users |= d.users[i] & m
-		generation |= d.generations[i] & m
+// Find sets, for each of the clients, exists to all ones if it exists and to 0
+// if not, and generations to the generation of its shard. All three have one
+// length. Oblivious in the clients; each meets the whole of both tables.
+func (d *Directory) Find(clients, exists, generations []uint32) {
+	for i, c := range clients {
+		_, generations[i] = d.shard.DivMod(c)
 	}
-	exists = choice.Less(uint64(q), uint64(users)) &^ choice.Eq(uint64(c), 1<<32-1)
-	return exists, generation
+	kernel.Lookup(d.users, generations, exists)
+	kernel.Lookup(d.generations, generations, generations)
+	for i, c := range clients {
+		q, _ := d.shard.DivMod(c)
+		exists[i] = uint32(choice.Less(uint64(q), uint64(exists[i])) &^ choice.Eq(uint64(c), 1<<32-1))
+	}
 }
 
 // Generation returns the generation of the shard of the client c, which must be

@@ -20,6 +20,7 @@ func labels() {
 			}
 		}
 		fill(v)
+		lookup(v)
 	}
 }
 
@@ -188,6 +189,58 @@ func fill(v vec) {
 	ADDQ(U8(4), at)
 	DECQ(left)
 	JNZ(LabelRef("bound"))
+	for i := range 4 {
+		v.move(v.reg(4+i), mem(out, i*int(v)))
+	}
+	ADDQ(U32(uint32(4*v)), in)
+	ADDQ(U32(uint32(4*v)), out)
+	DECQ(blocks)
+	JNZ(LabelRef("block"))
+	VZEROUPPER()
+	RET()
+}
+
+// lookup generates the kernel that takes, for each of some indexes, the entry
+// of a table: four registers of indexes at a time, which meet every entry.
+func lookup(v vec) {
+	name := "lookup" + v.String()
+	TEXT(name, 4, "func(index, out *uint32, blocks int, table *uint32, n int)")
+	Pragma("noescape")
+	Doc(name + " sets each output to the entry, of the n of the table, with its index, or to 0. Output and index may be the same.")
+	in, out, blocks, table, n, left, at := reg.RSI, reg.RDI, reg.RCX, reg.RBX, reg.RDX, reg.RAX, reg.R8
+	Load(Param("index"), in)
+	Load(Param("out"), out)
+	Load(Param("blocks"), blocks)
+	Load(Param("table"), table)
+	Load(Param("n"), n)
+	MOVL(U32(1), reg.R9L)
+	VMOVD(reg.R9L, xs[10])
+	one, number, entry := v.reg(10), v.reg(9), v.reg(8)
+	VPBROADCASTD(xs[10], one)
+	Label("block")
+	for i := range 4 {
+		v.move(mem(in, i*int(v)), v.reg(i))
+		VPXOR(ys[4+i], ys[4+i], ys[4+i])
+	}
+	VPXOR(ys[9], ys[9], ys[9])
+	MOVQ(table, at)
+	MOVQ(n, left)
+	Label("entry")
+	VPBROADCASTD(mem(at, 0), entry)
+	for i := range 4 {
+		if v == avx512 {
+			VPCMPEQD(number, v.reg(i), reg.K1)
+			VMOVDQA32(entry, reg.K1, v.reg(4+i))
+		} else {
+			VPCMPEQD(ys[9], ys[i], ys[11])
+			VPAND(ys[8], ys[11], ys[11])
+			VPOR(ys[11], ys[4+i], ys[4+i])
+		}
+	}
+	VPADDD(one, number, number)
+	ADDQ(U8(4), at)
+	DECQ(left)
+	JNZ(LabelRef("entry"))
 	for i := range 4 {
 		v.move(v.reg(4+i), mem(out, i*int(v)))
 	}

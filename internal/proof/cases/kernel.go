@@ -152,6 +152,10 @@ var Kernel = []Case{
 		l, kept, upto, first := b.labels(b.N, 9), b.marks(b.N), b.labels(9, 9), b.labels(1, 5)
 		return func() { kernel.FillLabels(l, kept, upto, first[0]) }
 	}},
+	{Name: "kernel.Lookup", make: func(b *Builder) func() {
+		index, table, out := b.labels(b.N, 9), b.labels(9, 1<<30), make([]uint32, b.N)
+		return func() { kernel.Lookup(table, index, out) }
+	}},
 	{Name: "kernel.Route", make: func(b *Builder) func() {
 		half := max(1, b.N/2)
 		e := b.words(2 * half)

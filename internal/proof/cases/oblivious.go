@@ -84,6 +84,17 @@ var Oblivious = []Case{
 		l, ranks := b.labels(b.N, 5), make([]uint32, b.N)
 		return func() { b.W.RankByLabel(l, 5, ranks) }
 	}},
+	{Name: "oblivious.Workers.Deal", make: func(b *Builder) func() {
+		l, far := b.labels(b.N, 5), make([]uint32, 600)
+		for i := range far {
+			far[i] = uint32(i % 7)
+		}
+		return func() {
+			for _, pattern := range [][]uint32{{0, 1, 2}, {0, 1, 0, 2}, far} {
+				b.W.Deal(l, 5, 1, pattern)
+			}
+		}
+	}},
 	{Name: "oblivious.Workers.Exact", make: func(b *Builder) func() {
 		l, s, kept := b.labels(b.N, 5), sizes(b.N/2, 5), make([]byte, b.N)
 		return func() { b.W.Exact(l, s, kept) }
