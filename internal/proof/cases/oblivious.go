@@ -89,8 +89,9 @@ var Oblivious = []Case{
 		for i := range far {
 			far[i] = uint32(i % 7)
 		}
+		patterns := [][]uint32{{0, 1, 2}, {0, 1, 0, 2}, far}
 		return func() {
-			for _, pattern := range [][]uint32{{0, 1, 2}, {0, 1, 0, 2}, far} {
+			for _, pattern := range patterns {
 				b.W.Deal(l, 5, 1, pattern)
 			}
 		}
