@@ -23,6 +23,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/teems-go/teems/attest/simulated"
@@ -357,11 +358,15 @@ func (c *Cluster) gatewayDir(i int) string {
 }
 
 func (c *Cluster) write(path string, b []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("%w: %w", ErrFolder, err)
+	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	if err == nil {
+		err = os.WriteFile(path, b, 0o600)
 	}
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		return fmt.Errorf("%w: %w", ErrFolder, err)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w: %w: free some space, or use a folder elsewhere (TMPDIR says where those of simulations are)", ErrFolder, err)
 	}
-	return nil
+	return fmt.Errorf("%w: %w", ErrFolder, err)
 }

@@ -1,10 +1,12 @@
 package deploy
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"syscall"
 )
 
 // Ports are taken from below those that systems give to outgoing connections.
@@ -30,7 +32,10 @@ func FreePorts(n int) ([]string, error) {
 			held = append(held, l)
 			out = append(out, address)
 		} else if try > portTries+10*n {
-			return nil, fmt.Errorf("deploy: no free port from %d to %d on 127.0.0.1: %w", portFrom, portTo, err)
+			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+				return nil, fmt.Errorf("deploy: %d servers and gateways need more descriptors: %w: raise the limit (ulimit -n)", n, err)
+			}
+			return nil, fmt.Errorf("deploy: no free port from %d to %d on 127.0.0.1: %w: end programs that listen there, or run it in a network of its own (unshare --net --map-root-user)", portFrom, portTo, err)
 		}
 	}
 	return out, nil

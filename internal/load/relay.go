@@ -126,7 +126,7 @@ func (r *relay) read(link net.Conn) error {
 			}
 			gateway := r.cfg.Gateways[int(attach.Client)%len(r.cfg.Gateways)]
 			if err := r.conns.open(attach.Session, gateway, hello(attach.Role, attach.Client, attach.Salt)); err != nil {
-				r.stopped(fmt.Sprintf("cannot connect to the gateway at %s: %v", gateway, err))
+				r.stopped(noConnection(gateway, err).Error())
 			}
 		case wire.TypeFrontCellUp:
 			if err := cell.Parse(payload); err != nil {

@@ -2,10 +2,12 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/teems-go/teems/internal/wire"
 )
@@ -40,7 +42,7 @@ func (s *simulation) sockets(ctx context.Context) error {
 				gateway := s.cfg.Gateways[int(i/2)%len(s.cfg.Gateways)]
 				conn, err := dial(ctx, int(i), gateway, hello(e.role, e.c.id, e.salt))
 				if err != nil {
-					cancel(fmt.Errorf("%w: cannot connect to the gateway at %s: %w", ErrConnection, gateway, err))
+					cancel(fmt.Errorf("%w: %w", ErrConnection, noConnection(gateway, err)))
 					return
 				}
 				conns.Store(conn, nil)
@@ -69,6 +71,20 @@ func cause(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// noConnection says why there is no connection to a gateway, and what would help.
+func noConnection(gateway string, err error) error {
+	remedy := ""
+	switch {
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		remedy = ": there are too few ports for outgoing connections: sysctl -w net.ipv4.ip_local_port_range='32768 60999', or wait until those of an earlier run are free"
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		remedy = ": raise the limit on descriptors (ulimit -n; of all processes: sysctl fs.file-max)"
+	case errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.ENOBUFS):
+		remedy = ": there is too little memory for connections: simulate fewer clients, or use --multiplexed"
+	}
+	return fmt.Errorf("cannot connect to the gateway at %s: %w%s", gateway, err, remedy)
 }
 
 // hello is what a client says first: whose end it is.

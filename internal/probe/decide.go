@@ -142,7 +142,11 @@ func (m Machine) threads(d *Decision, o Options) {
 		return
 	}
 	d.Overloaded = true
-	d.Why = append(d.Why, fmt.Sprintf("cores: it has %d threads (servers, and one for gateways and clients), and there are %d physical cores", d.Need.Threads, cores))
+	what := "servers, and one for gateways and clients"
+	if d.Experiment.System == experiment.Sparta {
+		what = "one server"
+	}
+	d.Why = append(d.Why, fmt.Sprintf("cores: it has %d threads (%s), and there are %d physical cores", d.Need.Threads, what, cores))
 	if !o.Overload {
 		d.Fits = false
 		d.Remedies = append(d.Remedies, OverloadVariable+"=1 (or --overload-cores) runs several threads on one core")

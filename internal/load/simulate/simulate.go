@@ -214,8 +214,12 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A server has a connection to each of the others and from each gateway.
+	if err := descriptors(len(servers)+o.processes(), "fewer servers"); err != nil {
+		return nil, err
+	}
 	if !o.Multiplexed {
-		if err := descriptors(2 * min(o.Clients, perProcess)); err != nil {
+		if err := descriptors(2*min(o.Clients, perProcess), "--multiplexed"); err != nil {
 			return nil, err
 		}
 		if err := o.tracked(); err != nil {
