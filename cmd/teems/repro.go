@@ -55,7 +55,7 @@ goes on from there.
 	f.BoolVar(&o.plan, "plan", false, "run nothing: print what is left to run")
 	f.BoolVar(&o.tables, "tables", false, "with -n: print tables, do not draw")
 	f.Float64Var(&o.bandwidth, "bandwidth", experiment.DefaultBandwidth/1e9, "Gbit/s at which the report adds the time of bytes_max to epochs of ours")
-	f.IntVar(&o.epochs, "epochs", 5, "epochs of an experiment, after the warm-up")
+	f.IntVar(&o.epochs, "epochs", 3, "epochs of an experiment, after the warm-up")
 	f.IntVar(&o.sparta, "sparta-epochs", 5, "epochs of an experiment of the comparator, after the warm-up")
 	f.Uint64Var(&o.seed, "seed", 1, "of the traffic")
 	o.fit.flags(cmd)

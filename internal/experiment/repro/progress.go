@@ -68,18 +68,22 @@ type timer struct {
 func newTimer(now func() time.Time, jobs []experiment.Job) *timer {
 	t := &timer{now: now, start: now(), before: []float64{0}}
 	for i, j := range jobs {
-		t.before = append(t.before, t.before[i]+work(j.Experiment))
+		t.before = append(t.before, t.before[i]+work(j))
 	}
 	return t
 }
 
 // work is about how long an experiment takes, in any unit: starting processes
-// and connections, and a few epochs.
-func work(e experiment.Experiment) float64 {
-	if e.System == experiment.Sparta {
-		return 1 + float64(e.N)/(1<<18)
+// and connections, and a few epochs. A client with connections of its own takes
+// several times as long as one without.
+func work(j experiment.Job) float64 {
+	switch {
+	case j.System == experiment.Sparta:
+		return 1 + float64(j.N)/(1<<18)
+	case j.Mode == experiment.Sockets:
+		return 4 + float64(j.M)/4 + float64(j.N)/(1<<13)
 	}
-	return 4 + float64(e.M)/4 + float64(e.N)/(1<<15)
+	return 4 + float64(j.M)/4 + float64(j.N)/(1<<15)
 }
 
 func (t *timer) share(i int) float64 {
