@@ -21,7 +21,7 @@ func (r Report) Print(w io.Writer) error {
 	case n.ConntrackMax == 0:
 		p("conntrack    none: connections over loopback are not tracked")
 	case n.Own:
-		p("conntrack    %d of %d connections; where those are too few, experiments run in a network of their own", n.ConntrackNow, n.ConntrackMax)
+		p("conntrack    %d of %d connections; experiments with many run in a network of their own", n.ConntrackNow, n.ConntrackMax)
 	default:
 		p("conntrack    %d of %d connections", n.ConntrackNow, n.ConntrackMax)
 	}
