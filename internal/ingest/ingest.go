@@ -148,7 +148,7 @@ func (m *Machine) read(subs Submissions, from, to int) {
 	g, outs := m.g, m.g.Outs()
 	body := g.Params().CellBytes
 	heads := m.heads
-	m.each(to-from, func(a, b int) {
+	record.Each(m.workers, to-from, func(a, b int) {
 		m.nameSenders(from+a, from+b)
 		for i := a; i < b; i++ {
 			plain := subs.Cell(from + i)
@@ -270,7 +270,7 @@ func (m *Machine) Deal() error {
 func (m *Machine) address() {
 	n, clients := m.attempt.Records(m.index), m.attempt.Ingesting(m.index)
 	m.labels, m.bases = record.Grow(m.labels, n), record.Grow(m.bases, n)
-	m.each(clients, m.addressClients)
+	record.Each(m.workers, clients, m.addressClients)
 	none := uint32(len(m.g.Storages()))
 	for k := clients * m.g.Outs(); k < n; k++ {
 		m.labels[k] = none
@@ -366,11 +366,4 @@ func (m *Machine) Section(c, r int) (rows record.Table, first int) {
 func (m *Machine) Statuses(i int, out []byte) {
 	copy(out, m.id.status[i*m.nid:(i+1)*m.nid])
 	copy(out[m.nid:], m.tok.status[i*m.ntok:(i+1)*m.ntok])
-}
-
-// each splits [0, n) between the workers.
-func (m *Machine) each(n int, f func(from, to int)) {
-	const block = 1024
-	parts := (n + block - 1) / block
-	m.workers.Each(parts, func(p int) { f(p*block, min(n, (p+1)*block)) })
 }

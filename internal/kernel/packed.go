@@ -27,16 +27,25 @@ func PackedLevels(words int) int {
 	return n
 }
 
-// PackWords copies words to packed elements of one word.
+// PackWords copies words to packed elements of one word, which may be in the
+// same place.
 func PackWords(dst, src []uint64) {
-	fillUp(dst, copy(dst, src))
+	fillUp(dst, copyWords(dst, src))
 	bias(dst)
 }
 
 // UnpackWords undoes PackWords; it changes src.
 func UnpackWords(dst, src []uint64) {
 	bias(src)
-	copy(dst, src)
+	copyWords(dst, src)
+}
+
+// copyWords is copy, but for words that are there already.
+func copyWords(dst, src []uint64) int {
+	if unsafe.SliceData(dst) == unsafe.SliceData(src) {
+		return min(len(dst), len(src))
+	}
+	return copy(dst, src)
 }
 
 // PackPairs copies pairs to packed elements of two words.

@@ -31,14 +31,65 @@ func (w *Workers) Destinations(want []uint32, cells int, kept []byte) {
 	w.entries, w.marks = grow(w.entries, n), grow(w.marks, n)
 	e, marks := w.entries, w.marks
 
-	// An entry is a cell in the upper half and the number of its record.
-	limit := uint64(cells)
+	parts := w.parts(2 * n)
+	if parts == 1 {
+		wishes(e, want, 0, uint64(cells))
+		w.Sort(e)
+		firstWishes(e, marks, nowhere, uint64(cells))
+		w.Compact(marks, WordRows(e))
+		w.route(e, cells)
+		arrivals(e, 0, uint64(cells))
+		w.Sort(e)
+		places(e, want, kept)
+		return
+	}
+	w.Each(parts, func(p int) {
+		a, b := cut(n, parts, p), cut(n, parts, p+1)
+		wishes(e[a:b], want[a:b], a, uint64(cells))
+	})
+	w.Sort(e)
+	// What is before each part, as long as it is there.
+	w.totals = grow(w.totals, parts)
+	for p := range parts {
+		w.totals[p] = nowhere
+		if at := cut(n, parts, p); at > 0 {
+			w.totals[p] = uint32(e[at-1] >> 32)
+		}
+	}
+	w.Each(parts, func(p int) {
+		a, b := cut(n, parts, p), cut(n, parts, p+1)
+		firstWishes(e[a:b], marks[a:b], uint64(w.totals[p]), uint64(cells))
+	})
+	w.Compact(marks, WordRows(e))
+	w.route(e, cells)
+	w.Each(parts, func(p int) {
+		a, b := cut(n, parts, p), cut(n, parts, p+1)
+		arrivals(e[a:b], a, uint64(cells))
+	})
+	w.Sort(e)
+	w.Each(parts, func(p int) {
+		a, b := cut(n, parts, p), cut(n, parts, p+1)
+		places(e[a:b], want[a:b], kept[a:b])
+	})
+}
+
+// nowhere is the cell of a filler.
+const nowhere = 1<<32 - 1
+
+// wishes makes entries of a cell in the upper half, nowhere if it is not below
+// limit, and the number of its record, from first on.
+func wishes(e []uint64, want []uint32, first int, limit uint64) {
+	e = e[:len(want)]
 	for i, c := range want {
 		cell := choice.Select(choice.Less(uint64(c), limit), uint64(c), nowhere)
-		e[i] = cell<<32 | uint64(i)
+		e[i] = cell<<32 | uint64(first+i)
 	}
-	w.Sort(e)
-	last := uint64(nowhere)
+}
+
+// firstWishes marks the first entry of each cell in sorted entries, last being
+// the cell before them, and turns all others into fillers.
+func firstWishes(e []uint64, marks []byte, last, limit uint64) {
+	marks = marks[:len(e)]
 	for i, x := range e {
 		cell := x >> 32
 		stays := choice.Less(cell, limit) &^ choice.Eq(cell, last)
@@ -46,23 +97,26 @@ func (w *Workers) Destinations(want []uint32, cells int, kept []byte) {
 		e[i] = x | uint64(^stays)<<32 // nowhere, unless it stays
 		last = cell
 	}
-	w.Compact(marks, WordRows(e))
-	w.route(e, cells)
+}
 
-	// An entry is now at its place: note that and sort back by record.
+// arrivals makes, of entries that are at their places, from first on, entries of
+// the number of a record, and in the lower half its place and whether it asked
+// for it.
+func arrivals(e []uint64, first int, limit uint64) {
 	for i, x := range e {
 		stays := choice.Less(x>>32, limit)
-		e[i] = x<<32 | uint64(i)<<1 | stays.Bit()
+		e[i] = x<<32 | uint64(first+i)<<1 | stays.Bit()
 	}
-	w.Sort(e)
+}
+
+// places takes from such entries, in the order of records, what they say.
+func places(e []uint64, want []uint32, kept []byte) {
+	want, kept = want[:len(e)], kept[:len(e)]
 	for i, x := range e {
 		want[i] = uint32(x) >> 1
 		kept[i] = byte(x & 1)
 	}
 }
-
-// nowhere is the cell of a filler.
-const nowhere = 1<<32 - 1
 
 // route carries entries, of which those with a cell are in front and ascend
 // strictly, to their cells; fillers give way. The network is that of

@@ -15,8 +15,17 @@ type packed struct {
 	n     int // elements, a multiple of base
 }
 
+// packWords makes room for words, or takes their own if they are whole blocks,
+// since packed words lie as they were.
+func (w *Workers) packWords(keys []uint64) (packed, bool) {
+	if base := kernel.PackedBase(1); base > 0 && len(keys) > 1 && len(keys)%base == 0 {
+		return packed{keys, 1, base, len(keys)}, true
+	}
+	return w.pack(len(keys), 1)
+}
+
 // pack makes room for n elements of so many words, filled up to whole blocks.
-// It returns false where sorts are better done in place.
+// It returns false where there are no kernels for packed elements.
 func (w *Workers) pack(n, words int) (packed, bool) {
 	base := kernel.PackedBase(words)
 	if base == 0 || n < 2 {
@@ -25,6 +34,17 @@ func (w *Workers) pack(n, words int) (packed, bool) {
 	n = (n + base - 1) / base * base
 	w.packed = grow(w.packed, n*words)
 	return packed{w.packed, words, base, n}, true
+}
+
+// partsFor returns into how many parts to cut the packing of p.
+func (w *Workers) partsFor(p packed) int { return w.parts(p.n * p.words / 2) }
+
+// cut returns the elements of a part, whole blocks, and which of them, of n that
+// were packed, are not there to fill up.
+func (p packed) cut(n, parts, part int) (data []uint64, from, to int) {
+	blocks := p.n / p.base
+	a, b := p.base*cut(blocks, parts, part), p.base*cut(blocks, parts, part+1)
+	return p.data[a*p.words : b*p.words], min(a, n), min(b, n)
 }
 
 // block returns the block of the size at s, cut off at the end.

@@ -12,10 +12,23 @@ import (
 // sort (Batcher, "Sorting networks and their applications", AFIPS 1968), with
 // all exchanges ascending, so that any length works.
 func (w *Workers) Sort(keys []uint64) {
-	if p, ok := w.pack(len(keys), 1); ok {
-		kernel.PackWords(p.data, keys)
+	if p, ok := w.packWords(keys); ok {
+		parts := w.partsFor(p)
+		if parts == 1 {
+			kernel.PackWords(p.data, keys)
+			w.sortPacked(p)
+			kernel.UnpackWords(keys, p.data)
+			return
+		}
+		w.Each(parts, func(part int) {
+			data, a, b := p.cut(len(keys), parts, part)
+			kernel.PackWords(data, keys[a:b])
+		})
 		w.sortPacked(p)
-		kernel.UnpackWords(keys, p.data)
+		w.Each(parts, func(part int) {
+			data, a, b := p.cut(len(keys), parts, part)
+			kernel.UnpackWords(keys[a:b], data)
+		})
 		return
 	}
 	w.words = wordNet{keys}
@@ -31,9 +44,22 @@ func (w *Workers) SortPairs(keys, values []uint64) {
 		panic("oblivious: keys and values differ in length")
 	}
 	if p, ok := w.pack(len(keys), 2); ok {
-		kernel.PackPairs(p.data, keys, values)
+		parts := w.partsFor(p)
+		if parts == 1 {
+			kernel.PackPairs(p.data, keys, values)
+			w.sortPacked(p)
+			kernel.UnpackPairs(keys, values, p.data)
+			return
+		}
+		w.Each(parts, func(part int) {
+			data, a, b := p.cut(len(keys), parts, part)
+			kernel.PackPairs(data, keys[a:b], values[a:b])
+		})
 		w.sortPacked(p)
-		kernel.UnpackPairs(keys, values, p.data)
+		w.Each(parts, func(part int) {
+			data, a, b := p.cut(len(keys), parts, part)
+			kernel.UnpackPairs(keys[a:b], values[a:b], data)
+		})
 		return
 	}
 	w.pairs = pairNet{keys, values}
@@ -46,9 +72,22 @@ func (w *Workers) SortPairs(keys, values []uint64) {
 // Oblivious in the headers; leaks nothing. Cost and source as for Sort.
 func (w *Workers) SortHeaders(h []Header) {
 	if p, ok := w.pack(len(h), 4); ok {
-		kernel.PackHeaders(p.data, headerWords(h))
+		parts := w.partsFor(p)
+		if parts == 1 {
+			kernel.PackHeaders(p.data, headerWords(h))
+			w.sortPacked(p)
+			kernel.UnpackHeaders(headerWords(h), p.data)
+			return
+		}
+		w.Each(parts, func(part int) {
+			data, a, b := p.cut(len(h), parts, part)
+			kernel.PackHeaders(data, headerWords(h[a:b]))
+		})
 		w.sortPacked(p)
-		kernel.UnpackHeaders(headerWords(h), p.data)
+		w.Each(parts, func(part int) {
+			data, a, b := p.cut(len(h), parts, part)
+			kernel.UnpackHeaders(headerWords(h[a:b]), data)
+		})
 		return
 	}
 	w.headers = headerNet{headerWords(h)}

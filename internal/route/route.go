@@ -138,17 +138,15 @@ func (m *Machine) Route() {
 	m.table.Clear(n, work)
 	m.labels, m.kept = record.Grow(m.labels, work), record.Grow(m.kept, work)
 	none := uint32(len(m.g.Storages()))
-	for k := range work {
-		h := m.table.Head(k)
-		m.labels[k] = choice.Select32(choice.FromBit(uint64(h.Real&1)), h.Label, none)
-	}
+	record.Each(m.workers, work, func(from, to int) {
+		for k := from; k < to; k++ {
+			h := m.table.Head(k)
+			m.labels[k] = choice.Select32(choice.FromBit(uint64(h.Real&1)), h.Label, none)
+		}
+	})
 	sizes := m.attempt.Sections(m.index)
 	m.workers.Exact(m.labels, sizes, m.kept)
-	for k := range work {
-		h := m.table.Head(k)
-		h.Real &= uint32(m.kept[k])
-		m.table.SetHead(k, h)
-	}
+	m.table.Keep(m.workers, m.kept)
 	discarded := work - m.attempt.SectionRows(m.index)
 	m.workers.Split(m.labels, append(sizes, discarded), m.table.Heads, m.table.Bodies)
 }

@@ -98,16 +98,14 @@ func (m *Machine) Place() record.Table {
 	n, cells := m.attempt.Places(m.index), m.attempt.Cells(m.index)
 	m.table.Clear(m.attempt.StoreRows(m.index), n)
 	m.want, m.kept = record.Grow(m.want, n), record.Grow(m.kept, n)
-	for k := range n {
-		h := m.table.Head(k)
-		m.want[k] = choice.Select32(choice.FromBit(uint64(h.Real&1)), h.Cell, record.None)
-	}
+	record.Each(m.workers, n, func(from, to int) {
+		for k := from; k < to; k++ {
+			h := m.table.Head(k)
+			m.want[k] = choice.Select32(choice.FromBit(uint64(h.Real&1)), h.Cell, record.None)
+		}
+	})
 	m.workers.Destinations(m.want, cells, m.kept)
-	for k := range n {
-		h := m.table.Head(k)
-		h.Real &= uint32(m.kept[k])
-		m.table.SetHead(k, h)
-	}
+	m.table.Keep(m.workers, m.kept)
 	m.workers.Place(m.want, m.table.Heads, m.table.Bodies)
 	boxes := m.table.Slice(0, cells)
 	m.table = record.Table{}
@@ -118,10 +116,8 @@ func (m *Machine) Place() record.Table {
 // blank zeroes whatever is not real: it may hold the body of another's message.
 func (m *Machine) blank(boxes record.Table) {
 	zero := make([]byte, m.g.Stride())
-	const block = 1024
-	n := boxes.Len()
-	m.workers.Each((n+block-1)/block, func(p int) {
-		for k := p * block; k < min(n, (p+1)*block); k++ {
+	record.Each(m.workers, boxes.Len(), func(from, to int) {
+		for k := from; k < to; k++ {
 			h := boxes.Head(k)
 			dummy := choice.FromBit(uint64(h.Real & 1)).Not()
 			kernel.CondCopy(dummy, boxes.Bodies.Row(k), zero)

@@ -16,13 +16,16 @@ type Decider struct {
 	headers []oblivious.Header
 	entries []uint64
 	ranks   []byte
-	read    func(p int)
+	classes Classes
+	before  []ranking // each part of the headers
+
+	read, rank, answer func(p int)
 }
 
 // NewDecider returns a Decider that works with w.
 func NewDecider(w *oblivious.Workers) *Decider {
 	d := &Decider{w: w}
-	d.read = d.readPart
+	d.read, d.rank, d.answer = d.readPart, d.rankPart, d.answerPart
 	return d
 }
 
@@ -46,14 +49,30 @@ func (d *Decider) Decide(k Classes) []byte {
 	d.ranks = grow(d.ranks, n*RankBytes)
 	d.w.Each(parts(n), d.read)
 	d.w.SortHeaders(d.headers)
-	scan(d.headers, k, func(i int, rank uint64, kept choice.Mask) {
-		d.entries[i] = d.headers[i][3]<<32 | choice.Select(kept, rank, uint64(Dropped))
-	})
+	d.classes, d.before = k, rankings(d.before[:0], d.headers, k)
+	d.w.Each(parts(n), d.rank)
 	d.w.Sort(d.entries)
-	for i, e := range d.entries {
-		binary.LittleEndian.PutUint32(d.ranks[i*RankBytes:], uint32(e))
-	}
+	d.w.Each(parts(n), d.answer)
 	return d.ranks
+}
+
+// rankPart ranks sorted headers within recipient and class.
+func (d *Decider) rankPart(p int) {
+	from, to := part(len(d.headers), p)
+	state := d.before[p]
+	for i := from; i < to; i++ {
+		h := d.headers[i]
+		rank := state.next(h)
+		d.entries[i] = h[3]<<32 | choice.Select(d.classes.keeps(h, rank), rank, uint64(Dropped))
+	}
+}
+
+// answerPart takes ranks from the sorted entries.
+func (d *Decider) answerPart(p int) {
+	from, to := part(len(d.entries), p)
+	for i := from; i < to; i++ {
+		binary.LittleEndian.PutUint32(d.ranks[i*RankBytes:], uint32(d.entries[i]))
+	}
 }
 
 func (d *Decider) readPart(p int) {

@@ -46,18 +46,38 @@ func (k Classes) room(word0 uint64) uint64 {
 	return choice.Select(isStranger(word0), uint64(k.Stranger), uint64(k.Contact))
 }
 
-// scan ranks sorted headers within recipient and class and calls f with the
-// rank of each in order; kept tells if it is a real header within the class's
-// room. Oblivious in the headers; one step per header.
-func scan(h []oblivious.Header, k Classes, f func(i int, rank uint64, kept choice.Mask)) {
-	group, rank := ones, uint64(0)
-	for i := range h {
-		g := h[i][0] >> 31
-		rank = (rank + 1) & uint64(choice.Eq(g, group))
-		group = g
-		real := choice.NonZero(recipientOf(h[i][0]) ^ noRecipient)
-		f(i, rank, real&choice.Less(rank, k.room(h[i][0])))
+// A ranking is where a scan of sorted headers stands: the recipient and class
+// of the last header and its rank among those, or at least as much as any class
+// has room for if it is that.
+type ranking struct{ group, rank uint64 }
+
+// rankings appends to r, for every part of the sorted headers, the ranking
+// before it, so that parts can be scanned by themselves: it looks back no
+// further than a class has room. Oblivious in the headers.
+func rankings(r []ranking, h []oblivious.Header, k Classes) []ranking {
+	room := int(max(k.Contact, k.Stranger))
+	for p := range parts(len(h)) {
+		from, _ := part(len(h), p)
+		state := ranking{group: ones}
+		for i := max(0, from-room-1); i < from; i++ {
+			state.next(h[i])
+		}
+		r = append(r, state)
 	}
+	return r
+}
+
+// next goes on to a header and returns its rank.
+func (r *ranking) next(h oblivious.Header) uint64 {
+	group := h[0] >> 31
+	r.rank = (r.rank + 1) & uint64(choice.Eq(group, r.group))
+	r.group = group
+	return r.rank
+}
+
+// keeps tells if a header of the rank is real and within its class's room.
+func (k Classes) keeps(h oblivious.Header, rank uint64) choice.Mask {
+	return choice.NonZero(recipientOf(h[0])^noRecipient) & choice.Less(rank, k.room(h[0]))
 }
 
 func putKey(b []byte, k [3]uint64) {

@@ -34,14 +34,18 @@ type Sender struct {
 	keys       oblivious.Rows
 	positions  []uint64
 	ranks      []byte
+	out        []uint32 // of Cells
 
-	build, label, pack, entry func(p int)
+	before []ranking // each part of the headers
+
+	name, build, trim, label, pack, entry, finish func(p int)
 }
 
 // NewSender returns a Sender that works with w and draws from prf.
 func NewSender(w *oblivious.Workers, prf PRF) *Sender {
 	s := &Sender{w: w, prf: prf}
-	s.build, s.label, s.pack, s.entry = s.buildPart, s.labelPart, s.packPart, s.entryPart
+	s.name, s.build, s.trim, s.label = s.namePart, s.buildPart, s.trimPart, s.labelPart
+	s.pack, s.entry, s.finish = s.packPart, s.entryPart, s.finishPart
 	return s
 }
 
@@ -66,13 +70,12 @@ func (s *Sender) Prepare(p Plan, epoch uint64, a [32]byte, in Records) error {
 	}
 	s.in = in
 
-	for i := range n {
-		s.ties[i] = uint64(in.Sender[i])<<16 | uint64(in.Index[i])
-	}
+	s.w.Each(parts(n), s.name)
 	s.prf.Ties(epoch, s.ties[:n], s.drawn[:n])
 	s.w.Each(parts(n), s.build)
 	s.w.SortHeaders(s.headers[:n])
-	s.trim()
+	s.before = rankings(s.before[:0], s.headers[:n], p.Classes)
+	s.w.Each(parts(n), s.trim)
 	s.prf.Routers(a, s.recipients[:n], s.drawn[:n])
 	s.w.Each(parts(s.rows), s.label)
 	s.w.Exact(s.labels, s.sizes[:len(p.Links)], s.kept)
@@ -125,6 +128,14 @@ func (s *Sender) size(p Plan, n int) error {
 	return nil
 }
 
+// namePart writes what ties are drawn from.
+func (s *Sender) namePart(p int) {
+	from, to := part(s.n, p)
+	for i := from; i < to; i++ {
+		s.ties[i] = uint64(s.in.Sender[i])<<16 | uint64(s.in.Index[i])
+	}
+}
+
 // buildPart makes headers of records.
 func (s *Sender) buildPart(p int) {
 	from, to := part(s.n, p)
@@ -136,15 +147,17 @@ func (s *Sender) buildPart(p int) {
 	}
 }
 
-// trim turns sorted headers that cannot survive into dummies in place and
+// trimPart turns sorted headers that cannot survive into dummies in place and
 // notes the recipients of the others for the PRF.
-func (s *Sender) trim() {
-	scan(s.headers[:s.n], s.plan.Classes, func(i int, _ uint64, kept choice.Mask) {
+func (s *Sender) trimPart(p int) {
+	from, to := part(s.n, p)
+	state := s.before[p]
+	for i := from; i < to; i++ {
 		h := &s.headers[i]
-		dummy := uint64(kept.Not())
+		dummy := uint64(s.plan.Classes.keeps(*h, state.next(*h)).Not())
 		h[0], h[1], h[2] = h[0]|dummy, h[1]|dummy, h[2]|dummy
 		s.recipients[i] = uint32(recipientOf(h[0]))
-	})
+	}
 }
 
 // labelPart chooses the routers: uniform draws below W, by multiply and shift,
@@ -203,10 +216,18 @@ func (s *Sender) Cells(out []uint32) error {
 	}
 	s.w.Each(parts(s.rows), s.entry)
 	s.w.Sort(s.ties)
-	for i := range out {
-		out[i] = uint32(s.ties[i])
-	}
+	s.out = out
+	s.w.Each(parts(s.n), s.finish)
+	s.out = nil
 	return nil
+}
+
+// finishPart takes cells from the sorted entries.
+func (s *Sender) finishPart(p int) {
+	from, to := part(s.n, p)
+	for i := from; i < to; i++ {
+		s.out[i] = uint32(s.ties[i])
+	}
 }
 
 // entryPart makes the entries to sort: position of the record, then its cell.
