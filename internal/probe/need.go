@@ -12,9 +12,9 @@ import (
 // the largest sizes seen with 4 and 72 servers. A test holds those measurements,
 // and docs/experiments.md the command that takes them again.
 const (
-	sessionBytes     = 4 << 10  // servers: sessions of a client, cells that wait, slack of the heap
+	sessionBytes     = 5 << 10  // servers: sessions of a client, cells that wait, slack of the heap
 	serverBytes      = 48 << 20 // a server process: code, links, buffers
-	simulatedBytes   = 2560     // of a client in the simulator
+	simulatedBytes   = 3 << 10  // of a client in the simulator
 	socketBytes      = 28 << 10 // two connections: both ends in the kernel (14 KiB), simulator and gateway
 	supportBytes     = 256 << 20
 	descriptorsSpare = 10 // besides two a client: the published simulator needs 2,097,162 for 2^20
