@@ -105,6 +105,21 @@ func (a *Arena) Put(b []byte) {
 	}
 }
 
+// Close gives all memory back to the system, what is given out too: nobody may
+// use the arena, or what came from it, any more.
+func (a *Arena) Close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, m := range a.mine {
+		unmap(m)
+	}
+	for _, m := range a.free {
+		unmap(m)
+	}
+	clear(a.mine)
+	a.free, a.bytes = nil, 0
+}
+
 // Bytes is how much the arena has mapped.
 func (a *Arena) Bytes() int {
 	a.mu.Lock()

@@ -56,3 +56,16 @@ func TestIdle(t *testing.T) {
 		t.Errorf("%d bytes are mapped after 20 MiB were asked for again, want 24 MiB", a.Bytes())
 	}
 }
+
+// TestClose: nothing stays mapped, whether it was given back or not.
+func TestClose(t *testing.T) {
+	a := New()
+	a.Put(a.Get(4 << 20))
+	a.Get(8 << 20)
+	if a.Close(); a.Bytes() != 0 {
+		t.Errorf("%d bytes are mapped", a.Bytes())
+	}
+	if a.Close(); len(a.Get(4<<20)) != 4<<20 {
+		t.Error("an arena that was closed gives no memory")
+	}
+}

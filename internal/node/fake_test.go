@@ -15,6 +15,7 @@ import (
 	"github.com/teems-go/teems/internal/epoch"
 	"github.com/teems-go/teems/internal/keys"
 	"github.com/teems-go/teems/internal/manifest"
+	"github.com/teems-go/teems/internal/record"
 	"github.com/teems-go/teems/internal/wire"
 )
 
@@ -29,6 +30,7 @@ type fake struct {
 	ready    []epoch.Ready
 	status   epoch.Status
 	slow     time.Duration // for each batch
+	memory   record.Memory // that it was given
 	onCall   func(f *fake, what string)
 }
 
@@ -225,7 +227,10 @@ func startSingle(t *testing.T, change func(*Config)) *single {
 	}
 	s.n, err = New(cfg)
 	must(t, err)
-	s.n.machine = func(epoch.Config) (machine, error) { return s.fake, nil }
+	s.n.machine = func(c epoch.Config) (machine, error) {
+		s.fake.get(func() { s.fake.memory = c.Memory })
+		return s.fake, nil
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.n.Run(ctx) }()

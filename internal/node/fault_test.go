@@ -94,6 +94,7 @@ func TestFaults(t *testing.T) {
 func TestFaultAtStart(t *testing.T) {
 	s := startSingle(t, func(c *Config) { c.Log = nil })
 	s.stop()
+	s.n.cfg.Secret = s.d.secret
 	s.n.machine = func(epoch.Config) (machine, error) { panic(secretWord) }
 	if err := s.n.Run(t.Context()); !errors.Is(err, ErrStopped) || strings.Contains(err.Error(), secretWord) {
 		t.Errorf("it ended with %v", err)

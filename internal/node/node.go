@@ -85,6 +85,7 @@ type Node struct {
 	cfg     Config
 	g       *geometry.Geometry
 	boot    [16]byte
+	memory  *arena.Arena                        // the machine's
 	faults  chan string                         // the part that failed first
 	machine func(epoch.Config) (machine, error) // replaced by tests
 }
@@ -145,7 +146,7 @@ func New(cfg Config) (*Node, error) {
 	if cfg.QueueBytes == 0 {
 		cfg.QueueBytes = 64<<20 + 2*m.Parameters.Capacity*(wire.HeaderBytes+g.GatewayDownLimit())
 	}
-	n := &Node{g: g, faults: make(chan string, 1), machine: func(c epoch.Config) (machine, error) { return epoch.New(c) }}
+	n := &Node{g: g, memory: arena.New(), faults: make(chan string, 1), machine: func(c epoch.Config) (machine, error) { return epoch.New(c) }}
 	after := cfg.AfterFunc
 	cfg.AfterFunc = func(d time.Duration, f func()) func() bool {
 		return after(d, func() { n.guarded(partTimer, f) })
@@ -159,7 +160,8 @@ func New(cfg Config) (*Node, error) {
 
 // Run serves until ctx ends, and then returns nil; or until the machine stops or
 // a part of the node panics, ErrStopped; or until it cannot begin. When it
-// returns no goroutine is left, but after a panic.
+// returns no goroutine is left, and none of the machine's bulk memory, but after
+// a panic.
 func (n *Node) Run(ctx context.Context) (err error) {
 	defer func() {
 		if recover() != nil {
@@ -187,6 +189,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	n.cfg.Secret = nil // the turn has it, and replaces it when the era ends
 	var all sync.WaitGroup
 	failed, ended := make(chan error, 2), make(chan error, 1)
 	start := func(part string, f func()) { all.Go(func() { n.guarded(part, f) }) }
@@ -196,6 +199,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	case err := <-ended:
 		cancel()
 		all.Wait()
+		n.memory.Close()
 		select {
 		case part := <-n.faults: // it counts, whatever else ended the node
 			return errFault(part)
@@ -247,7 +251,7 @@ func (n *Node) newLoop(secret *Secret, links *mesh.Mesh) (*loop, error) {
 		Geometry: n.g, Self: n.cfg.Self, Cluster: n.cluster(),
 		Manifest: n.cfg.Manifest.Hash(), Genesis: n.cfg.Genesis, Era: secret.Era,
 		Simulated: simulated, Boot: n.boot, Workers: threads,
-		Keys: keys.NewServer(schedule, seed, threads), Memory: arena.New(),
+		Keys: keys.NewServer(schedule, seed, threads), Memory: n.memory,
 		Store: n.cfg.Store, Random: n.cfg.Rand,
 		Log: func(s string) { n.cfg.Log("machine: " + s) },
 	})
