@@ -340,6 +340,22 @@ func TestStays(t *testing.T) {
 	}
 }
 
+// TestStaysForPorts: a server whose ports the next manifest got wrong does not end
+// over that, with the only copy of the secret; when they can be opened it goes
+// over.
+func TestStaysForPorts(t *testing.T) {
+	x := newFleet(t, attest.TDX)
+	x.genesis()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer taken.Close()
+	x.next(func(m *manifest.Manifest) { m.Servers[0].Front = taken.Addr().String() })
+	x.install(0)
+	x.says(0, "this server stays under manifest 2: the front port of server 0")
+	must(t, taken.Close())
+	x.serve("under manifest 3, era 1")
+}
+
 // TestNoSecretInLogs: nothing that a server says or writes in clear holds its
 // secrets.
 func TestNoSecretInLogs(t *testing.T) {

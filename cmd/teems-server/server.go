@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,8 +18,8 @@ import (
 const (
 	// lookEvery is how often the folder is looked at for the next manifest.
 	lookEvery = time.Second
-	// judgeEvery is how often a manifest that does not accept this server is asked
-	// again, in looks: its collateral may have been renewed.
+	// judgeEvery is how often a manifest that this server cannot go over to is asked
+	// again, in looks: its collateral may have been renewed, or a port be free.
 	judgeEvery = 60
 )
 
@@ -108,10 +109,11 @@ func (x *server) genesis(ctx context.Context, f *deployment.Folder) (*deployment
 }
 
 // await looks at the folder until there is a manifest that follows the one in
-// force and accepts this server. It returns nil when ctx ends first. Whatever
-// else it finds it says, and waits on: the files may be being put there, and
-// whoever holds a secret that is nowhere else had better not end.
-func (x *server) await(ctx context.Context, f *deployment.Folder) *deployment.Folder {
+// force, accepts this server, and names ports that it can open, if it has not
+// those that are open now. It returns nil when ctx ends first. Whatever else it
+// finds it says, and waits on: the files may be being put there, and whoever holds
+// a secret that is nowhere else had better not end.
+func (x *server) await(ctx context.Context, f *deployment.Folder, open ...net.Listener) *deployment.Folder {
 	var said string
 	var refused [32]byte
 	for look := 1; ; look++ {
@@ -130,6 +132,9 @@ func (x *server) await(ctx context.Context, f *deployment.Folder) *deployment.Fo
 		if err == nil {
 			refused = next.Manifest.Hash()
 			if err = x.acceptable(next); err == nil {
+				err = openable(next, open)
+			}
+			if err == nil {
 				x.say(fmt.Sprintf("manifest %d is in the folder: this server goes over to it", next.Manifest.Manifest.Sequence))
 				return next
 			}
@@ -141,6 +146,30 @@ func (x *server) await(ctx context.Context, f *deployment.Folder) *deployment.Fo
 	}
 }
 
+// openable says why this server cannot open its ports in a manifest, but for
+// those that it has open.
+func openable(f *deployment.Folder, open []net.Listener) error {
+	has := func(address string) bool {
+		_, port, err := net.SplitHostPort(address)
+		return err == nil && slices.ContainsFunc(open, func(l net.Listener) bool {
+			_, own, _ := net.SplitHostPort(l.Addr().String())
+			return own == port
+		})
+	}
+	servers := f.Manifest.Manifest.Servers
+	for _, p := range []struct{ what, address string }{{"front", servers[f.Self].Front}, {"mesh", servers[f.Self].Mesh}} {
+		if p.what == "mesh" && len(servers) == 1 || has(p.address) {
+			continue
+		}
+		l, err := listen(p.what, f.Self, p.address)
+		if err != nil {
+			return err
+		}
+		l.Close()
+	}
+	return nil
+}
+
 // serve is a member of the cluster until ctx ends, or there is a next manifest,
 // which it returns.
 func (x *server) serve(ctx context.Context, f *deployment.Folder) (*deployment.Folder, error) {
@@ -150,12 +179,14 @@ func (x *server) serve(ctx context.Context, f *deployment.Folder) (*deployment.F
 		return nil, err
 	}
 	defer front.Close()
+	open := []net.Listener{front}
 	var mesh net.Listener
 	if len(servers) > 1 {
 		if mesh, err = listen("mesh", f.Self, servers[f.Self].Mesh); err != nil {
 			return nil, err
 		}
 		defer mesh.Close()
+		open = append(open, mesh)
 	}
 	var dialer net.Dialer
 	n, err := node.New(node.Config{
@@ -181,7 +212,7 @@ func (x *server) serve(ctx context.Context, f *deployment.Folder) (*deployment.F
 	found := make(chan *deployment.Folder, 1)
 	go func() {
 		defer stop()
-		found <- x.await(running, f)
+		found <- x.await(running, f, open...)
 	}()
 	err = n.Run(running)
 	stop()
