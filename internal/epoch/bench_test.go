@@ -16,6 +16,7 @@ import (
 	"github.com/teems-go/teems/internal/commit"
 	"github.com/teems-go/teems/internal/epoch"
 	"github.com/teems-go/teems/internal/keys"
+	"github.com/teems-go/teems/internal/record"
 	"github.com/teems-go/teems/internal/session"
 )
 
@@ -60,6 +61,11 @@ type cluster struct {
 }
 
 func newCluster(tb testing.TB, channel string, n, m, workers int) *cluster {
+	return newClusterIn(tb, channel, n, m, workers, func() record.Memory { return arena.New() })
+}
+
+// newClusterIn is newCluster with memory for each server.
+func newClusterIn(tb testing.TB, channel string, n, m, workers int, memory func() record.Memory) *cluster {
 	p := geometry.Params{Capacity: n, CellBytes: 256}
 	if channel != "token" {
 		p.ID = geometry.IDChannel{Out: 1, Contact: 1, Open: true}
@@ -80,7 +86,7 @@ func newCluster(tb testing.TB, channel string, n, m, workers int) *cluster {
 	for i := range m {
 		s, err := epoch.New(epoch.Config{
 			Geometry: g, Self: i, Cluster: c.id, Era: 1, Simulated: n, Boot: boot(i), Workers: workers,
-			Keys: keys.NewServer(c.schedule, [32]byte{3}, workers), Store: volatile{}, Random: rand.Reader, Memory: arena.New(),
+			Keys: keys.NewServer(c.schedule, [32]byte{3}, workers), Store: volatile{}, Random: rand.Reader, Memory: memory(),
 		})
 		if err != nil {
 			tb.Fatal(err)

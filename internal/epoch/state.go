@@ -239,6 +239,9 @@ func (s *Server) finish() error {
 		}
 	}
 	clear(s.prepared)
+	if a := s.attempt; a != nil && !a.prepared {
+		s.dropped = append(s.dropped, a.out) // overtaken by the one before it
+	}
 	s.attempt = nil
 	s.deliver(s.history[len(s.history)-1])
 	return nil
