@@ -186,6 +186,41 @@ func TestWrongParts(t *testing.T) {
 	}
 }
 
+// A change of any byte of a quote, or of collateral with revocation lists, makes
+// the evidence refused. Recorded evidence has no lists; see package inspect.
+func TestEveryByte(t *testing.T) {
+	for _, tee := range []string{attest.SGX, attest.TDX} {
+		v := attesttest.NewIntel(now)
+		issuer := v.SGX(attesttest.NewEnclave([32]byte{1}))
+		verifier := attest.Verifier(sgx.NewTestVerifier(v.Root(), bundle.Bundle{}))
+		if tee == attest.TDX {
+			issuer, verifier = v.TDX(attesttest.NewTD([48]byte{1})), tdx.NewTestVerifier(v.Root(), bundle.Bundle{})
+		}
+		e, err := issuer.Issue(attest.ReportData{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err := verifier.Verify(e, now); err != nil || !c.RevocationChecked {
+			t.Fatal(c, err)
+		}
+		b, err := bundle.Parse(e.Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lists := len(e.Raw) - len(b.RootCRL) - len(b.PCKCRL) - 10 // from there on, each byte; package inspect has the rest
+		for i := 0; i < len(e.Raw); i++ {
+			if i < lists && i%29 != 0 {
+				continue
+			}
+			e.Raw[i] ^= 1 << (i % 8)
+			if c, err := verifier.Verify(e, now); err == nil {
+				t.Errorf("%s: byte %d was changed, and the evidence accepted, revocation checked: %v", tee, i, c.RevocationChecked)
+			}
+			e.Raw[i] ^= 1 << (i % 8)
+		}
+	}
+}
+
 // Collateral that evidence lacks may be handed to the verifier.
 func TestFallback(t *testing.T) {
 	v := attesttest.NewIntel(now)

@@ -152,6 +152,27 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// A change of any byte of a report or of its collateral makes the evidence
+// refused. Recorded evidence has no list; see package inspect.
+func TestEveryByte(t *testing.T) {
+	v := attesttest.NewAMD(now)
+	e, err := v.SNP(attesttest.NewGuest([48]byte{1})).Issue(attest.ReportData{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier := snp.NewTestVerifier(v.Roots(), bundle.Bundle{})
+	if c, err := verifier.Verify(e, now); err != nil || !c.RevocationChecked {
+		t.Fatal(c, err)
+	}
+	for i := range e.Raw {
+		e.Raw[i] ^= 1 << (i % 8)
+		if c, err := verifier.Verify(e, now); err == nil {
+			t.Errorf("byte %d was changed, and the evidence accepted, revocation checked: %v", i, c.RevocationChecked)
+		}
+		e.Raw[i] ^= 1 << (i % 8)
+	}
+}
+
 // theirs is the verdict of Google's verifier.
 func theirs(report, vcek []byte, roots *trust.AMDRootCerts, product string, at time.Time) error {
 	r, err := abi.ReportToProto(report)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/teems-go/teems/attest"
 	"github.com/teems-go/teems/attest/attesttest"
+	"github.com/teems-go/teems/attest/bundle"
 	"github.com/teems-go/teems/client"
 	"github.com/teems-go/teems/internal/coordinator"
 	"github.com/teems-go/teems/internal/gateway"
@@ -41,12 +42,15 @@ type fleet struct {
 	logs []string // one text a server
 
 	stops []func() error
+
+	platform func(i int, program byte) attest.Platform // that a server runs on
 }
 
 func newFleet(t *testing.T, tees ...string) *fleet {
 	before := runtime.NumGoroutine()
 	v := attesttest.NewVendors(time.Now())
 	x := &fleet{t: t, v: v, all: v.Verifiers(), tees: tees, logs: make([]string, len(tees)), stops: make([]func() error, len(tees))}
+	x.platform = func(i int, program byte) attest.Platform { return v.Platform(tees[i], program) }
 	var first *manifest.Signed
 	x.folders, first, x.operator = clusterUnder(t, len(tees), v.Policy(tees, 1))
 	x.signed = append(x.signed, first)
@@ -74,7 +78,7 @@ func (x *fleet) start(i int, program byte) {
 	f, err := deployment.Open(x.folders[i])
 	must(x.t, err)
 	x.forget(i)
-	s := &server{tee: x.v.Platform(x.tees[i], program), verifiers: x.all, look: 20 * time.Millisecond, say: func(line string) {
+	s := &server{tee: x.platform(i, program), verifiers: x.all, look: 20 * time.Millisecond, say: func(line string) {
 		x.mu.Lock()
 		defer x.mu.Unlock()
 		x.logs[i] += line + "\n"
@@ -354,6 +358,58 @@ func TestStaysForPorts(t *testing.T) {
 	x.says(0, "this server stays under manifest 2: the front port of server 0")
 	must(t, taken.Close())
 	x.serve("under manifest 3, era 1")
+}
+
+// TestRaisedMinimum is the recovery of platforms, not of code: under a manifest
+// that asks for more, a server stays out until its platform has it and its
+// collateral says so, and says what to do; with the last one the era turns.
+func TestRaisedMinimum(t *testing.T) {
+	x := newFleet(t, attest.SGX, attest.SNP, attest.TDX)
+	var mu sync.Mutex
+	renewed := map[string]bundle.Bundle{attest.SGX: x.v.Intel.Collateral(attest.SGX), attest.TDX: x.v.Intel.Collateral(attest.TDX)}
+	x.platform = func(i int, program byte) attest.Platform {
+		p := x.v.Platform(x.tees[i], program)
+		if issuer := p.(*attesttest.Issuer); x.tees[i] != attest.SNP {
+			issuer.Source = func() (bundle.Bundle, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				return renewed[x.tees[i]], nil
+			}
+		}
+		return p
+	}
+	x.genesis()
+	x.next(func(m *manifest.Manifest) {
+		m.TEEs.SGX.MinTCBEvaluation++
+		m.TEEs.TDX.MinTCBEvaluation++
+		m.TEEs.SNP.MinTCB.SNP++
+		m.Era++
+	})
+	for i := range x.tees {
+		x.install(i)
+	}
+	x.says(0, "stays under manifest 2: the manifest does not accept this server, so no other server or client would: attest: refused by the policy: TCB evaluation")
+	x.says(1, "stays under manifest 2: the manifest does not accept this server, so no other server or client would: attest: refused by the policy: TCB: ")
+	x.says(2, "renew the collateral, update the platform")
+
+	// Intel's platforms were updated: new collateral is enough. AMD's machine has
+	// to start anew.
+	x.v.Intel.Evaluation++
+	mu.Lock()
+	renewed[attest.SGX], renewed[attest.TDX] = x.v.Intel.Collateral(attest.SGX), x.v.Intel.Collateral(attest.TDX)
+	mu.Unlock()
+	for _, i := range []int{0, 2} {
+		x.says(i, "manifest 3 is in the folder: this server goes over to it")
+		x.says(i, "a new one is made when all servers are linked")
+	}
+	must(t, x.stops[1]())
+	x.v.AMD.TCB.SNP++
+	x.v.AMD.Reissue()
+	x.start(1, 1)
+	x.serve("under manifest 3, era 2")
+	register, leave := x.people()
+	defer leave()
+	x.talk(register, "on platforms that were updated")
 }
 
 // TestNoSecretInLogs: nothing that a server says or writes in clear holds its

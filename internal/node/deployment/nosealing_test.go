@@ -111,3 +111,13 @@ func TestSuccessor(t *testing.T) {
 		t.Errorf("what follows a sibling: %v, %v", next, err)
 	}
 }
+
+func FuzzGenesis(f *testing.F) {
+	f.Add([]byte(`{"manifest":"00","cluster_key":"0101010101010101010101010101010101010101010101010101010101010101","evidence":"02"}`))
+	f.Add([]byte(`{}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if g, err := ParseGenesis(b); err == nil && len(g.ClusterKey) != ed25519.PublicKeySize {
+			t.Errorf("%q has a cluster key of %d bytes", b, len(g.ClusterKey))
+		}
+	})
+}
