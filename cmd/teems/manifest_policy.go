@@ -123,7 +123,7 @@ func (o *policyFlags) accept(p *attest.Policy) ([]attest.Claims, error) {
 			n++
 		}
 		if n == 0 {
-			return nil, fmt.Errorf("%s: there is no measurement in it: each line is TEE HEX, such as sgx 5e88...", path)
+			return nil, fmt.Errorf("%s: there is no measurement in it: write TEE HEX, such as sgx 5e88..., into each line", path)
 		}
 	}
 	at, err := parseTime(o.at)

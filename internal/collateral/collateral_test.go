@@ -89,8 +89,24 @@ func amdWorld(t *testing.T, product string) (*world, *attesttest.AMD) {
 }
 
 func (w *world) renew() (*Report, error) {
+	w.mu.Lock()
 	w.asked, w.pauses = nil, nil
+	w.mu.Unlock()
 	return Renew(w.t.Context(), w.client, w.roots, w.path, w.platform)
+}
+
+// questions is how often the service was asked in the last renewal.
+func (w *world) questions() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.asked)
+}
+
+// serve sets the trouble that the service has from now on.
+func (w *world) serve(trouble func(w http.ResponseWriter, r *http.Request) bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.trouble = trouble
 }
 
 func (w *world) file() []byte {
@@ -133,8 +149,8 @@ func TestRenew(t *testing.T) {
 		if r, err = w.renew(); err != nil || !r.Good {
 			t.Errorf("%s: again: %+v, %v", name, r, err)
 		}
-		if w.platform.TEE == attest.SNP && len(w.asked) != 1 {
-			t.Errorf("%s: it asked again for %v", name, w.asked)
+		if w.platform.TEE == attest.SNP && w.questions() != 1 {
+			t.Errorf("%s: it asked again", name)
 		}
 	}
 }
@@ -145,8 +161,8 @@ func TestVLEK(t *testing.T) {
 	v := attesttest.NewAMD(now)
 	v.VLEK = true
 	w := newWorld(t, v, Roots{AMD: v.Roots()}, must(v.SNP(attesttest.NewGuest([48]byte{1})).Issue(attest.ReportData{})))
-	if r, err := w.renew(); err != nil || !r.Good || len(w.asked) != 2 {
-		t.Errorf("with the evidence: %+v, %v, asked %v", r, err, w.asked)
+	if r, err := w.renew(); err != nil || !r.Good || w.questions() != 2 {
+		t.Errorf("with the evidence: %+v, %v, asked %d times", r, err, w.questions())
 	}
 	p := must(Endorsed(w.roots, v.Collateral().Endorsement, [64]byte{}))
 	if p.AMD != (snp.Key{Product: snp.Turin, VLEK: true, TCB: v.TCB}) {
@@ -201,7 +217,7 @@ func TestOffline(t *testing.T) {
 		t.Fatal(r, err)
 	}
 	before := w.file()
-	w.trouble = func(out http.ResponseWriter, _ *http.Request) bool { panic(http.ErrAbortHandler) }
+	w.serve(func(out http.ResponseWriter, _ *http.Request) bool { panic(http.ErrAbortHandler) })
 	r, err := w.renew()
 	if err != nil || r.Written || !r.Good || len(r.Warnings) != 4 || !strings.Contains(r.Warnings[3], "good until "+v.NextUpdate.Format(time.RFC3339)) || len(w.pauses) != 9 {
 		t.Errorf("%+v, %v, pauses %v", r, err, w.pauses)
@@ -221,7 +237,8 @@ func TestOffline(t *testing.T) {
 	if r, err = w.renew(); !errors.Is(err, ErrExpired) || string(w.file()) != "nonsense" {
 		t.Errorf("nonsense, offline: %+v, %v", r, err)
 	}
-	w.trouble, w.clock = nil, now
+	w.serve(nil)
+	w.clock = now
 	if r, err = w.renew(); err != nil || !r.Written || len(r.Warnings) == 0 {
 		t.Errorf("nonsense: %+v, %v", r, err)
 	}

@@ -90,8 +90,8 @@ func TestTrouble(t *testing.T) {
 				}
 			}
 			before := w.file()
-			if w.trouble = x.trouble; x.other != nil {
-				w.trouble = instead(x.other(v))
+			if w.serve(x.trouble); x.other != nil {
+				w.serve(instead(x.other(v)))
 			}
 			if name == "hangs" {
 				w.client.Timeout = 20 * time.Millisecond
@@ -134,7 +134,7 @@ func TestPatience(t *testing.T) {
 		"cut":     {cut, firstPause},
 	} {
 		w, _ := intelWorld(t, attest.SGX)
-		w.trouble = times(1, x.trouble)
+		w.serve(times(1, x.trouble))
 		if r, err := w.renew(); err != nil || !r.Good || len(r.Warnings) > 0 || len(w.pauses) != 1 || w.pauses[0] < x.pause || w.pauses[0] > x.pause+x.pause/4 {
 			t.Errorf("%s: %+v, %v, pauses %v", name, r, err, w.pauses)
 		}
@@ -166,21 +166,21 @@ func TestAMDTrouble(t *testing.T) {
 	other.Chip[7]++
 	other.Reissue()
 	stranger := other.Collateral().Endorsement
-	w.trouble = func(out http.ResponseWriter, r *http.Request) bool {
+	w.serve(func(out http.ResponseWriter, r *http.Request) bool {
 		if strings.Contains(r.URL.Path, "0102") {
 			out.Write(stranger)
 			return true
 		}
 		return false
-	}
+	})
 	if r, err := w.renew(); !errors.Is(err, ErrExpired) || !strings.Contains(fmt.Sprint(r.Warnings), "another chip") || w.file() != nil {
 		t.Errorf("a stranger's certificate: %+v, %v", r, err)
 	}
 	// Another chain than the one that this program has is said, and is no reason to stop.
 	w, _ = amdWorld(t, snp.Turin)
-	w.trouble = func(out http.ResponseWriter, r *http.Request) bool {
+	w.serve(func(out http.ResponseWriter, r *http.Request) bool {
 		return strings.HasSuffix(r.URL.Path, "cert_chain") && answer(200, string(intelChain()))(out, r)
-	}
+	})
 	if r, err := w.renew(); err != nil || !strings.Contains(fmt.Sprint(r.Warnings), "use a newer version") {
 		t.Errorf("another chain: %+v, %v", r, err)
 	}
