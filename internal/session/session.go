@@ -8,7 +8,7 @@
 // for one plaintext only as long as its callers give the same plaintext for the
 // same type, epoch and attempt. A session that merely claims a client's ID
 // displaces nothing: what is addressed to a client goes to the session that
-// last sent a cell which authenticated.
+// last sent a cell which authenticated, of the open epoch or the one before.
 //
 // Whether an outer cell authenticates is public, as are sessions and clients;
 // the content of cells is not looked at here.
@@ -131,15 +131,16 @@ func (t *Table) room(batch []Arrived) {
 	t.pending = &Taken{Cells: t.cfg.Memory.Get(n * t.cfg.CellBytes), Present: make([]bool, n), Tag: make([][cell.TagBytes]byte, n)}
 }
 
-// fits says whether a cell may be one for the open epoch, or why not.
+// fits says whether a cell may be one for the open epoch, or why not; WrongEpoch
+// of one that is right but for its epoch.
 func (t *Table) fits(c *Cell) Refusal {
 	switch {
 	case c.Type != t.cfg.Type || len(c.Sealed) != t.cfg.CellBytes+cell.TagBytes:
 		return WrongSize
-	case c.Epoch != t.open:
-		return WrongEpoch
 	case c.Sequence == 0:
 		return OldSequence
+	case c.Epoch != t.open:
+		return WrongEpoch
 	}
 	return 0
 }
@@ -284,11 +285,15 @@ func (t *Table) Cells(batch []Arrived) (refused []Refused, fresh []*Session) {
 	return refused, fresh
 }
 
-// take opens one cell into its client's place, or says why not.
+// take opens one cell into its client's place, or says why not. One that is an
+// epoch late is not taken, and proves its client nevertheless: who always is, as
+// clients on slow connections may be, gets deliveries.
 func (t *Table) take(l *lane, s *Session, c *Cell) Refusal {
 	slot := int(s.slot)
 	last := &t.proofs[slot]
-	if code := t.fits(c); code != 0 {
+	code := t.fits(c)
+	late := code == WrongEpoch && c.Epoch+1 == t.open
+	if code != 0 && !late {
 		return code
 	}
 	if s.salt == last.salt && c.Sequence <= last.sequence {
@@ -301,9 +306,9 @@ func (t *Table) take(l *lane, s *Session, c *Cell) Refusal {
 	ad.SetClient(s.Client)
 	// The first cell of an epoch is opened where it stays; what does not
 	// authenticate leaves zeros there.
-	taken := t.pending.Present[slot]
+	taken := !late && t.pending.Present[slot]
 	to := l.plain[:0]
-	if !taken {
+	if !taken && !late {
 		to = t.pending.Cell(slot, t.cfg.CellBytes)[:0]
 	}
 	if _, err := t.cfg.AEAD(&s.up).Open(to, nonce[:], c.Sealed, ad[:]); err != nil {
@@ -316,6 +321,9 @@ func (t *Table) take(l *lane, s *Session, c *Cell) Refusal {
 		s.proved = true
 		t.active[slot] = s
 		l.fresh = append(l.fresh, s)
+	}
+	if late {
+		return WrongEpoch
 	}
 	if taken {
 		return AlreadySubmitted

@@ -89,6 +89,25 @@ func TestLateClient(t *testing.T) {
 	}
 }
 
+// A client that has been too late from the start, and so was in no epoch yet, gets
+// its deliveries all the same.
+func TestAlwaysLate(t *testing.T) {
+	w, b := crowd(t, Config{Params: both(3, 12), Simulated: 12, Seed: 8, LastEpoch: 8, Period: 100 * time.Millisecond}, 2, 0)
+	w.clients[4].Slow = 150 * time.Millisecond
+	if err := w.Run(time.Minute, func() bool { return w.Committed() >= 8 }); err != nil {
+		t.Fatal(err)
+	}
+	for e := uint64(2); e <= 7; e++ {
+		came, taken := b.accepted(e, 4)
+		if taken {
+			t.Fatalf("epoch %d: it was in time", e)
+		}
+		if !came || b.mails[e][4] == nil {
+			t.Errorf("epoch %d: a result came: %v, a delivery: %v", e, came, b.mails[e][4] != nil)
+		}
+	}
+}
+
 // A client whose gateway is lost while an epoch is routed, whether it attaches
 // again before or after its end, misses nothing: what it had submitted counts,
 // and it is in the next epoch.
