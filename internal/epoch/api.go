@@ -39,9 +39,10 @@ type Config struct {
 	Workers   int      // T
 	Keys      Keys
 	Store     commit.Store
-	Random    io.Reader     // for state tags only
+	Random    io.Reader     // for state tags, and for finding sessions
 	Log       func(string)  // public facts only; nil discards
 	Memory    record.Memory // for bulk arrays; nil: the heap
+	CellGap   int           // bytes left free before each of ClientCells, for what its link puts before it
 }
 
 // Header is the header of a frame between servers; docs/protocol.md section 2.3.
@@ -79,16 +80,24 @@ type PeerFrame struct {
 	lease  *lease
 }
 
-// ClientCells are cells of one type and epoch for many sessions, sealed one
-// behind the other in Data, Width bytes each. Call Sent when they are written.
+// ClientCells are cells of one type and epoch for many sessions of one link,
+// sealed one behind the other in Data: Gap bytes that are free, and Width bytes
+// of a cell, each. Call Sent when they are written; Data may be written until then.
 type ClientCells struct {
 	Type     uint16
 	Attempt  uint16
 	Epoch    uint64
 	Sessions []uint64
+	Gap      int
 	Width    int
 	Data     []byte
 	lease    *lease
+}
+
+// Cell is the i-th cell.
+func (c *ClientCells) Cell(i int) []byte {
+	at := i*(c.Gap+c.Width) + c.Gap
+	return c.Data[at : at+c.Width : at+c.Width]
 }
 
 // Attached answers an attachment: this server's salt and the client's generation.
@@ -97,13 +106,9 @@ type Attached struct {
 	Generation uint32
 }
 
-// Refused says plainly why a cell or an attachment was not taken; what it says
-// is public, known to whoever made the cell.
-type Refused struct {
-	Session uint64
-	Code    session.Refusal
-	Epoch   uint64
-}
+// Refused says plainly why a cell or an attachment was not taken, or that a
+// session gave way; what it says is public, known to whoever made the cell.
+type Refused = session.Refused
 
 // Registration asks for an ID, or for a new generation of the keys of one.
 type Registration struct {
@@ -138,6 +143,7 @@ type Registered struct {
 // Status is what this server tells the coordinator: public facts.
 type Status struct {
 	Committed   uint64 // newest final epoch
+	Offered     uint64 // newest final epoch of which all cells were offered
 	Open        uint64 // epoch that takes submissions
 	Attempt     uint16 // attempt that is under way in epoch Committed+1; 0 for none
 	Peers       int    // other servers whose link is up

@@ -175,8 +175,8 @@ func rosterHash(r Roster) [32]byte {
 // next one is open from now on, for who attaches meanwhile; the others are told
 // with the outcome of this one.
 func (s *Server) openNext(epoch uint64) {
-	for _, t := range []*session.Table{s.up, s.down} {
-		if t != nil && t.Open() == epoch {
+	for _, t := range s.tables {
+		if t.Open() == epoch {
 			s.taken[t] = t.Take()
 		}
 	}

@@ -220,7 +220,7 @@ func (c *cluster) read(server int, b *epoch.ClientCells) {
 	ad.SetEpoch(b.Epoch)
 	ad.SetAttempt(b.Attempt)
 	ad.SetClient(id)
-	plain, err := down.Open(nil, nonce[:], b.Data[:b.Width], ad[:])
+	plain, err := down.Open(nil, nonce[:], b.Cell(0), ad[:])
 	if err != nil {
 		return // a session of a test's own
 	}

@@ -88,7 +88,7 @@ func announcements(t *testing.T, s *epoch.Server, boot byte) map[uint64][2]strin
 				cell.PutDownNonce(&nonce, c.Epoch, 0, c.Type)
 				ad := cell.MakeAD(&[32]byte{1}, cell.Down, cell.RoleStorage, c.Type, 0)
 				ad.SetEpoch(c.Epoch)
-				b, err := down.Open(nil, nonce[:], c.Data[:c.Width], ad[:])
+				b, err := down.Open(nil, nonce[:], c.Cell(0), ad[:])
 				if err != nil {
 					t.Fatal(err)
 				}

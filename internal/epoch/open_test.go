@@ -31,7 +31,7 @@ func (c *cluster) drain() (cells []got) {
 				for k := range r.Cells {
 					b := &r.Cells[k]
 					for n, id := range b.Sessions {
-						cells = append(cells, got{id, b.Type, b.Epoch, string(b.Data[n*b.Width : (n+1)*b.Width])})
+						cells = append(cells, got{id, b.Type, b.Epoch, string(b.Cell(n))})
 					}
 					c.read(i, b)
 					b.Sent()

@@ -25,6 +25,8 @@ type outcome struct {
 	head    commit.Head // known once decided
 	users   []int       // U_v during the epoch
 	changes []change    // registrations of all storage servers
+	jobs    int         // of cells to be sealed
+	dropped bool        // not kept any more: cells that are not sealed yet never are
 
 	// Storage. Rows are by local index of the mailbox.
 	boxes   record.Table // Ins rows a mailbox

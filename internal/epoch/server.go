@@ -20,6 +20,7 @@ package epoch
 
 import (
 	"errors"
+	"io"
 	"slices"
 	"strconv"
 
@@ -57,13 +58,13 @@ type Server struct {
 	i, r, d        int // role indexes, -1 without the role
 	workers        *oblivious.Workers
 
-	commit   *commit.Machine
-	ingest   *ingest.Machine
-	route    *route.Machine
-	store    *store.Machine
-	up       *session.Table              // submissions and results; nil without the role
-	down     *session.Table              // control cells and deliveries; nil without the role
-	sessions map[uint64]*session.Session // of both tables
+	commit *commit.Machine
+	ingest *ingest.Machine
+	route  *route.Machine
+	store  *store.Machine
+	up     *session.Table   // submissions and results; nil without the role
+	down   *session.Table   // control cells and deliveries; nil without the role
+	tables []*session.Table // those that there are
 
 	state           // durable, as of the newest final epoch
 	peers    []peer // by server
@@ -81,9 +82,12 @@ type Server struct {
 
 	inbox   []PeerFrame // frames of this server to itself
 	ready   Ready
-	jobs    []job
-	welcome map[*session.Table][]*session.Session // attached, and not yet told what is open
+	queues  []*queue // of cells to be sealed, by link
+	turn    int      // of the links
 	buffers []*buffer
+	links   []uint32         // scratch
+	batch   []session.Handle // scratch
+	untold  []session.Handle // scratch
 	stopped error
 }
 
@@ -117,10 +121,8 @@ func New(cfg Config) (*Server, error) {
 		storageTable:   g.StorageTable(),
 		workers:        oblivious.NewWorkers(max(1, cfg.Workers)),
 		peers:          make([]peer, g.Servers()),
-		sessions:       map[uint64]*session.Session{},
 		prepared:       map[uint16]*outcome{},
 		taken:          map[*session.Table]*session.Taken{},
-		welcome:        map[*session.Table][]*session.Session{},
 	}
 	s.i, s.r, s.d = index(g.IngestionIndex(cfg.Self)), index(g.RouterIndex(cfg.Self)), index(g.StorageIndex(cfg.Self))
 	s.peers[cfg.Self] = peer{up: true, boot: cfg.Boot}
@@ -133,8 +135,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.makeRoles()
-	s.makeSessions()
-	return s, nil
+	return s, s.makeSessions()
 }
 
 func index(i int, ok bool) int {
@@ -210,17 +211,21 @@ func (s *Server) release() {
 		}
 		return true
 	})
-	if len(s.jobs) > 0 {
-		return // an old epoch's cell may still have to be sealed
-	}
-	for _, o := range s.dropped {
+	s.dropped = slices.DeleteFunc(s.dropped, func(o *outcome) bool {
+		if o.jobs > 0 {
+			return false // its last cells are not sealed
+		}
 		o.boxes.Free(s.cfg.Memory)
-	}
-	s.dropped = s.dropped[:0]
+		return true
+	})
 }
 
-func (s *Server) makeSessions() {
+func (s *Server) makeSessions() error {
 	g := s.cfg.Geometry
+	var secret [16]byte
+	if _, err := io.ReadFull(s.cfg.Random, secret[:]); err != nil {
+		return err
+	}
 	table := func(role uint8, typ uint16, width int, owners []uint32, index int) *session.Table {
 		if index < 0 {
 			return nil
@@ -228,11 +233,17 @@ func (s *Server) makeSessions() {
 		slots, slot := slotsOf(g, owners, index)
 		return session.New(session.Config{
 			Cluster: s.cfg.Cluster, Role: role, Server: uint32(s.cfg.Self), Type: typ, CellBytes: width,
-			Slots: slots, Slot: slot, AEAD: s.cfg.Keys.AEAD, Memory: s.cfg.Memory, Workers: s.workers, Parallel: s.cfg.Workers,
+			Slots: slots, Slot: slot, AEAD: s.cfg.Keys.AEAD, Secret: secret, Memory: s.cfg.Memory, Workers: s.workers, Parallel: s.cfg.Workers,
 		}, s.commit.Epoch())
 	}
 	s.up = table(cell.RoleIngestion, cell.TypeSubmission, g.SubmissionBytes(), s.ingestionTable, s.i)
 	s.down = table(cell.RoleStorage, cell.TypeControl, g.ControlBytes(), s.storageTable, s.d)
+	for _, t := range []*session.Table{s.up, s.down} {
+		if t != nil {
+			s.tables = append(s.tables, t)
+		}
+	}
+	return nil
 }
 
 // slotsOf gives every client that a role of this server can ever have a place
@@ -253,7 +264,7 @@ func (s *Server) Committed() uint64 { return s.commit.Epoch() - 1 }
 
 // Status is what the coordinator is told.
 func (s *Server) Status() Status {
-	st := Status{Committed: s.Committed(), Users: s.members.users()}
+	st := Status{Committed: s.Committed(), Offered: s.offered(), Users: s.members.users()}
 	if s.attempt != nil {
 		st.Attempt = s.attempt.number
 	}
@@ -328,7 +339,7 @@ func (s *Server) stop(err error) {
 		s.ready.Peers[i].Sent()
 	}
 	s.ready = Ready{Stopped: err}
-	s.jobs, s.inbox, s.early = nil, nil, nil
+	s.queues, s.inbox, s.early = nil, nil, nil
 }
 
 // Stopped returns why the machine stopped for good, or nil.

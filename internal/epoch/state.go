@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/teems-go/teems/internal/commit"
-	"github.com/teems-go/teems/internal/session"
 	"github.com/teems-go/teems/internal/token"
 )
 
@@ -285,6 +284,7 @@ func (s *Server) apply(o *outcome) error {
 		if err := s.cfg.Store.Delete(nameHistory(d.epoch)); err != nil {
 			return err
 		}
+		d.dropped = true
 		s.dropped = append(s.dropped, d)
 	}
 	s.registered(o)
@@ -359,15 +359,11 @@ func (s *Server) dropOldKeys(o *outcome) {
 			continue
 		}
 		v := int(c.id) % len(s.storageTable)
-		var gone []*session.Session
 		if s.i >= 0 && int(s.ingestionTable[v]) == s.i {
-			gone = s.up.Forget(c.id)
+			s.up.Forget(c.id)
 		}
 		if s.d >= 0 && int(s.storageTable[v]) == s.d {
-			gone = append(gone, s.down.Forget(c.id)...)
-		}
-		for _, x := range gone {
-			s.Detach(x.ID)
+			s.down.Forget(c.id)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 const (
 	chunkBytes = 256 << 10        // written at once
 	writeTime  = 30 * time.Second // for as much
+	fullBytes  = 2 << 20          // that wait to be written are enough for now
 )
 
 var chunks = sync.Pool{New: func() any { b := make([]byte, 0, chunkBytes); return &b }}
@@ -25,17 +26,44 @@ type downlink struct {
 	limit uint64
 	log   func(string)
 	after func(time.Duration, func()) func() bool
+	room  chan<- struct{} // signalled when a full link has room again; nil: nobody
 
 	cellsOf, cellsEnd uint64 // the loop's: newest epoch whose cells it got, and where they end
 
 	mu      sync.Mutex
 	wake    sync.Cond // with mu: there is something to write, or closed
-	chunks  []*[]byte
+	chunks  []chunk
 	flushed bool   // the last chunk may go even if it is not full
+	full    bool   // it has enough, as the loop knows; room is signalled when it has not
 	queued  uint64 // bytes ever put
 	written uint64
 	waiters []waiter // by rising position
 	closed  bool
+}
+
+// chunk is what is written at once: small frames that were gathered, or a batch
+// of sealed cells as they lie.
+type chunk struct {
+	small *[]byte // of the pool
+	cells *epoch.ClientCells
+}
+
+func (c chunk) bytes() []byte {
+	if c.cells != nil {
+		return c.cells.Data
+	}
+	return *c.small
+}
+
+// free gives back what a chunk holds.
+func (c chunk) free() {
+	switch {
+	case c.cells != nil:
+		c.cells.Sent()
+	case cap(*c.small) <= 2*chunkBytes:
+		*c.small = (*c.small)[:0]
+		chunks.Put(c.small)
+	}
 }
 
 type waiter struct {
@@ -56,44 +84,67 @@ func (d *downlink) put(m wire.Message) {
 	if d.closed {
 		return
 	}
-	c := d.room(0)
+	c := d.gather()
 	before := len(*c)
 	*c = m.Append(*c)
 	d.grown(len(*c) - before)
 }
 
-// putCells appends cells [from, to) of a batch, whose sessions are all of
-// this link, and returns where they end.
-func (d *downlink) putCells(b *epoch.ClientCells, from, to int) (end uint64) {
+// putCells appends a batch of cells, all of this link's sessions, and gives it
+// back when it has been written. It returns where they end, and whether that is
+// enough for now: then room is signalled once there is less.
+func (d *downlink) putCells(b *epoch.ClientCells) (end uint64, full bool) {
 	head := wire.FrontCellDown{Cell: wire.CellDown{Type: b.Type, Attempt: b.Attempt, Epoch: b.Epoch}}
+	stride := cellDownHead + b.Width
+	for i, session := range b.Sessions {
+		head.Session = uint32(session)
+		head.AppendHead(b.Data[i*stride:i*stride:i*stride+cellDownHead], b.Width)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for i := from; i < to && !d.closed; i++ {
-		c := d.room(cellDownHead + b.Width)
-		before := len(*c)
-		head.Session = uint32(b.Sessions[i])
-		*c = head.AppendHead(*c, b.Width)
-		*c = append(*c, b.Data[i*b.Width:(i+1)*b.Width]...)
-		d.grown(len(*c) - before)
+	if d.closed {
+		b.Sent()
+		return d.queued, false
 	}
-	return d.queued
+	d.chunks = append(d.chunks, chunk{cells: b})
+	d.flushed = true
+	d.wake.Signal()
+	d.grown(len(b.Data))
+	if d.queued-d.written >= fullBytes && !d.closed {
+		d.full = true
+	}
+	return d.queued, d.full
+}
+
+// drained says whether a link that was full has room again, once.
+func (d *downlink) drained() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.full || d.queued-d.written > fullBytes/2 {
+		return false
+	}
+	d.full = false
+	return true
 }
 
 // cellDownHead is a FrontCellDown without its sealed cell.
 const cellDownHead = wire.HeaderBytes + 16
 
-// room returns the chunk to append n bytes to.
-func (d *downlink) room(n int) *[]byte {
+// gather returns the chunk to append a small frame to.
+func (d *downlink) gather() *[]byte {
 	if k := len(d.chunks); k > 0 {
-		if c := d.chunks[k-1]; len(*c) == 0 || len(*c)+max(n, 128) <= cap(*c) {
+		if c := d.chunks[k-1].small; c != nil && (len(*c) == 0 || len(*c)+smallFrame <= cap(*c)) {
 			return c
 		}
 		d.wake.Signal()
 	}
 	c := chunks.Get().(*[]byte)
-	d.chunks = append(d.chunks, c)
+	d.chunks = append(d.chunks, chunk{small: c})
 	return c
 }
+
+// smallFrame is about the longest frame that is not a cell's.
+const smallFrame = 128
 
 // grown accounts for n bytes more.
 func (d *downlink) grown(n int) {
@@ -137,6 +188,9 @@ func (d *downlink) whenWritten(at uint64, f func()) {
 // shut closes with mu held; write ends and calls those who wait.
 func (d *downlink) shut() {
 	d.closed = true
+	for _, c := range d.chunks {
+		c.free()
+	}
 	d.chunks = nil
 	d.wake.Broadcast()
 	d.conn.Close()
@@ -167,21 +221,20 @@ func (d *downlink) write() {
 			return
 		}
 		c := d.chunks[0]
+		d.chunks[0] = chunk{}
 		d.chunks = d.chunks[1:]
 		if len(d.chunks) == 0 {
 			d.flushed = false
 		}
 		d.mu.Unlock()
 		late := d.after(writeTime, func() { d.conn.Close() })
-		_, err := d.conn.Write(*c)
+		b := c.bytes()
+		_, err := d.conn.Write(b)
 		if !late() {
 			d.log(fmt.Sprintf("node: %s took nothing for %v: it is cut", d.name, writeTime))
 		}
-		d.wrote(len(*c), err)
-		if cap(*c) <= 2*chunkBytes {
-			*c = (*c)[:0]
-			chunks.Put(c)
-		}
+		d.wrote(len(b), err)
+		c.free()
 	}
 }
 
@@ -197,6 +250,12 @@ func (d *downlink) wrote(n int, err error) {
 	}
 	due := append([]waiter(nil), d.waiters[:k]...)
 	d.waiters = d.waiters[k:]
+	if d.full && d.queued-d.written <= fullBytes/2 && d.room != nil {
+		select {
+		case d.room <- struct{}{}:
+		default: // it is signalled already
+		}
+	}
 	d.mu.Unlock()
 	for _, w := range due {
 		w.f()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"fmt"
 	"net"
 	"runtime"
 	"strings"
@@ -65,6 +66,35 @@ func (f *fake) Attach(session uint64, client uint32, role uint8, salt [16]byte) 
 }
 
 func (f *fake) Detach(session uint64) { f.do("detach", func() { delete(f.attached, session) }) }
+
+func (f *fake) DetachLink(link uint32) {
+	f.do("detach link", func() {
+		for session := range f.attached {
+			if uint32(session>>32) == link {
+				delete(f.attached, session)
+			}
+		}
+	})
+}
+
+func (f *fake) Linked(link uint32) (n int) {
+	f.get(func() {
+		for session := range f.attached {
+			if uint32(session>>32) == link {
+				n++
+			}
+		}
+	})
+	return n
+}
+
+func (f *fake) Hold(link uint32, full bool) {
+	what := "room"
+	if full {
+		what = "hold"
+	}
+	f.do(fmt.Sprint(what, " ", link), func() {})
+}
 
 func (f *fake) Cells(batch []cellUp) {
 	f.mu.Lock()

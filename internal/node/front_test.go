@@ -113,12 +113,14 @@ func TestCellsReachTheirGateways(t *testing.T) {
 		readers[i] = r
 	}
 	const width, rows = 1000, 4096
-	cells := epoch.ClientCells{Type: 4, Attempt: 2, Epoch: 11, Width: width, Data: make([]byte, rows*width)}
-	for i := range rows {
-		cells.Sessions = append(cells.Sessions, uint64(i%2+1)<<32|uint64(i))
-		cells.Data[i*width] = byte(i)
+	for i := range readers {
+		cells := cellsFor(i+1, epoch.ClientCells{Type: 4, Attempt: 2, Epoch: 11, Width: width}, rows/2)
+		for k := range rows / 2 {
+			cells.Sessions[k] |= uint64(2*k + i)
+			cells.Cell(k)[0] = byte(2*k + i)
+		}
+		s.fake.offer(epoch.Ready{Cells: []epoch.ClientCells{cells}})
 	}
-	s.fake.offer(epoch.Ready{Cells: []epoch.ClientCells{cells}})
 	for i, r := range readers {
 		for k := i; k < rows; k += 2 {
 			_, payload, err := r.ReadFrame(limits)
@@ -131,6 +133,15 @@ func TestCellsReachTheirGateways(t *testing.T) {
 			}
 		}
 	}
+}
+
+// cellsFor is cells for so many sessions of a link.
+func cellsFor(link int, cells epoch.ClientCells, rows int) epoch.ClientCells {
+	cells.Gap, cells.Data = cellDownHead, make([]byte, rows*(cellDownHead+cells.Width))
+	for range rows {
+		cells.Sessions = append(cells.Sessions, uint64(link)<<32)
+	}
+	return cells
 }
 
 // TestSlowGateway: one that does not read is cut, and the others notice nothing.
@@ -151,11 +162,9 @@ func TestSlowGateway(t *testing.T) {
 	must(t, err)
 	const width, rows, batches = 1000, 1000, 64
 	for range batches {
-		cells := epoch.ClientCells{Type: 4, Epoch: 1, Width: width, Data: make([]byte, 2*rows*width)}
-		for i := range 2 * rows {
-			cells.Sessions = append(cells.Sessions, uint64(i%2+1)<<32|1)
+		for link := 1; link <= 2; link++ {
+			s.fake.offer(epoch.Ready{Cells: []epoch.ClientCells{cellsFor(link, epoch.ClientCells{Type: 4, Epoch: 1, Width: width}, rows)}})
 		}
-		s.fake.offer(epoch.Ready{Cells: []epoch.ClientCells{cells}})
 		_, err = c.Write((&wire.Detach{Session: 9}).Append(nil)) // an event, so that it is seen
 		must(t, err)
 		for range rows {
@@ -164,6 +173,48 @@ func TestSlowGateway(t *testing.T) {
 		}
 	}
 	eventually(t, "cut", func() bool { return s.log.has("gateway link 1", "does not read") })
+}
+
+// TestHold: the machine is told when a gateway has enough to write, and when it
+// has room again.
+func TestHold(t *testing.T) {
+	s := startSingle(t, nil)
+	limits := wire.ToGateway(s.n.g)
+	c, r := s.connect(wire.ServiceGateway)
+	event := func() {
+		_, err := c.Write((&wire.FrontAttach{Session: 1, Role: 1}).Append(nil))
+		must(t, err)
+	}
+	event()
+	_, _, err := r.ReadFrame(limits)
+	must(t, err)
+	const width, rows = 1000, 1000
+	last := func() (what string) {
+		s.fake.get(func() {
+			for _, call := range s.fake.calls {
+				if call == "hold 1" || call == "room 1" {
+					what = call
+				}
+			}
+		})
+		return what
+	}
+	offered := 0
+	for ; last() == ""; offered++ {
+		if offered > 1000 {
+			t.Fatal("the machine offered a gigabyte and was not told to hold")
+		}
+		s.fake.offer(epoch.Ready{Cells: []epoch.ClientCells{cellsFor(1, epoch.ClientCells{Type: 4, Epoch: 1, Width: width}, rows)}})
+		event()
+	}
+	for got := 0; got < offered*rows; {
+		typ, _, err := r.ReadFrame(limits)
+		must(t, err)
+		if typ == wire.TypeFrontCellDown {
+			got++
+		}
+	}
+	eventually(t, "there is room again", func() bool { return last() == "room 1" })
 }
 
 // TestFlood: a gateway that sends faster than the machine works is held back,
@@ -230,9 +281,9 @@ func TestCoordinator(t *testing.T) {
 	})
 	time.Sleep(20 * time.Millisecond)
 	s.fake.get(func() {
-		s.fake.status.Committed, s.fake.status.Attempt = 1, 0
+		s.fake.status.Committed, s.fake.status.Offered, s.fake.status.Attempt = 1, 1, 0
 		s.fake.ready = append(s.fake.ready, epoch.Ready{Cells: []epoch.ClientCells{
-			{Type: 4, Attempt: 2, Epoch: 1, Width: 16, Sessions: []uint64{1<<32 | 1}, Data: make([]byte, 16)},
+			cellsFor(1, epoch.ClientCells{Type: 4, Attempt: 2, Epoch: 1, Width: 16}, 1),
 		}})
 	})
 	m := next()

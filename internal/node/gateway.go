@@ -32,22 +32,22 @@ var batches sync.Pool
 
 // gatewayLink is one gateway's connection.
 type gatewayLink struct {
-	f        *front
-	id       uint32
-	down     *downlink
-	reader   *wire.Reader
-	sessions map[uint32]struct{} // that it attached
-	batch    *batch
+	f      *front
+	id     uint32
+	down   *downlink
+	reader *wire.Reader
+	batch  *batch
 }
 
 // gateway serves a gateway's connection until it ends.
 func (f *front) gateway(ctx context.Context, conn net.Conn) error {
 	id := f.links.Add(1)
 	g := &gatewayLink{
-		f: f, id: id, reader: wire.NewReader(conn, frontBuffer), sessions: map[uint32]struct{}{},
+		f: f, id: id, reader: wire.NewReader(conn, frontBuffer),
 		down: f.n.newDownlink(fmt.Sprintf("gateway link %d from %v", id, conn.RemoteAddr()), conn, f.n.cfg.QueueBytes),
 	}
 	l := f.l
+	g.down.room = l.room
 	if !l.post(l.clients, func() { l.gateways[id] = g.down }) {
 		return errGone
 	}
@@ -60,9 +60,7 @@ func (f *front) gateway(ctx context.Context, conn net.Conn) error {
 	g.down.close()
 	l.post(l.clients, func() {
 		delete(l.gateways, id)
-		for s := range g.sessions {
-			l.machine.Detach(g.session(s))
-		}
+		l.machine.DetachLink(id)
 	})
 	return err
 }
@@ -116,7 +114,6 @@ func (g *gatewayLink) take(typ wire.Type, payload []byte) error {
 		if err := g.flush(); err != nil {
 			return err
 		}
-		delete(g.sessions, m.Session)
 		return g.post(func() { l.machine.Detach(g.session(m.Session)) })
 	}
 	return wire.ErrType
@@ -128,12 +125,6 @@ func (g *gatewayLink) attach(m *wire.FrontAttach) error {
 			return err
 		}
 	}
-	if _, again := g.sessions[m.Session]; !again && len(g.sessions) >= g.f.sessionLimit() {
-		g.down.put(&wire.FrontRefused{Session: m.Session, Refused: wire.Refused{Code: wire.CodeBusy}})
-		g.down.flush()
-		return nil
-	}
-	g.sessions[m.Session] = struct{}{}
 	b := g.begin()
 	b.attach = append(b.attach, *m)
 	if len(b.attach) == batchCells {
@@ -181,6 +172,10 @@ func (g *gatewayLink) flush() error {
 	g.batch = nil
 	return g.post(func() {
 		for _, a := range b.attach {
+			if l.machine.Linked(g.id) >= g.f.sessionLimit() {
+				g.down.put(&wire.FrontRefused{Session: a.Session, Refused: wire.Refused{Code: wire.CodeBusy}})
+				continue
+			}
 			l.machine.Attach(g.session(a.Session), a.Client, a.Role, a.Salt)
 		}
 		if len(b.cells) > 0 {
@@ -217,24 +212,31 @@ func (l *loop) sendRefused(r epoch.Refused) {
 	}
 }
 
-// sendCells shares out a batch among the gateways, a run of one link's
-// sessions at a time, and gives it back.
+// sendCells hands a batch to its gateway, which gives it back. A gateway that has
+// enough to write is sent no more until it has room.
 func (l *loop) sendCells(b *epoch.ClientCells) {
 	final := b.Type == cell.TypeResult || b.Type == cell.TypeDelivery
-	for from := 0; from < len(b.Sessions); {
-		id := uint32(b.Sessions[from] >> 32)
-		to := from + 1
-		for to < len(b.Sessions) && uint32(b.Sessions[to]>>32) == id {
-			to++
-		}
-		if d := l.gateways[id]; d != nil {
-			end := d.putCells(b, from, to)
-			if final && b.Epoch >= d.cellsOf {
-				d.cellsOf, d.cellsEnd = b.Epoch, end
-			}
-		}
-		from = to
-	}
 	l.meter.cells(b.Epoch, b.Attempt, final)
-	b.Sent()
+	id := uint32(b.Sessions[0] >> 32)
+	d := l.gateways[id]
+	if d == nil {
+		b.Sent()
+		return
+	}
+	end, full := d.putCells(b)
+	if final && b.Epoch >= d.cellsOf {
+		d.cellsOf, d.cellsEnd = b.Epoch, end
+	}
+	if full {
+		l.machine.Hold(id, true)
+	}
+}
+
+// release lets the gateways that have room again be sent more.
+func (l *loop) release() {
+	for id, d := range l.gateways {
+		if d.drained() {
+			l.machine.Hold(id, false)
+		}
+	}
 }

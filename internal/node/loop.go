@@ -40,18 +40,20 @@ type loop struct {
 	done    <-chan struct{}
 
 	peers, clients, control chan event
+	room                    chan struct{} // a downlink that was full has room again
 
 	gateways     map[uint32]*downlink
 	coordinators map[*downlink]bool
 	tickets      map[uint64]chan<- epoch.Registered
 	nextTicket   uint64
 
-	meter    meter
-	status   epoch.Status
-	last     *wire.Status // that was sent, nil for none
-	lastSent time.Time
-	waiting  bool // for the pause between two reports to end
-	said     string
+	meter     meter
+	unoffered []*measured // final epochs of which cells are still to be offered
+	status    epoch.Status
+	last      *wire.Status // that was sent, nil for none
+	lastSent  time.Time
+	waiting   bool // for the pause between two reports to end
+	said      string
 }
 
 // post hands an event to the loop; false if it does not run any more.
@@ -77,6 +79,8 @@ func (l *loop) run(ctx context.Context, failed <-chan error) error {
 			e()
 		case e := <-l.clients:
 			e()
+		case <-l.room:
+			l.release()
 		case <-ticks:
 			l.machine.Tick()
 		case <-reports:
@@ -154,7 +158,11 @@ func (l *loop) drain() error {
 	}
 	l.status = l.machine.Status()
 	if r, ok := l.meter.committed(l.status.Committed, l.traffic); ok {
-		l.finishEpoch(r)
+		l.unoffered = append(l.unoffered, r)
+	}
+	for len(l.unoffered) > 0 && l.unoffered[0].report.Epoch <= l.status.Offered {
+		l.finishEpoch(l.unoffered[0])
+		l.unoffered = l.unoffered[1:]
 	}
 	return nil
 }
@@ -200,8 +208,8 @@ func (l *loop) traffic() (bytes uint64) {
 	return bytes
 }
 
-// finishEpoch measures the rest of an epoch whose outcome is final: until the
-// last of its cells that were offered has been written to the gateways.
+// finishEpoch measures the rest of an epoch whose cells were all offered: until
+// the last of them has been written to the gateways.
 func (l *loop) finishEpoch(m *measured) {
 	var left atomic.Int64 // links that still write, and this function
 	left.Store(1)

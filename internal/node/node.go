@@ -98,6 +98,9 @@ type machine interface {
 	Propose(epoch uint64, attempt uint16, r epoch.Roster) error
 	Attach(session uint64, client uint32, role uint8, salt [16]byte)
 	Detach(session uint64)
+	DetachLink(link uint32)
+	Linked(link uint32) int
+	Hold(link uint32, full bool)
 	Cells(batch []cellUp)
 	Register(r epoch.Registration)
 	Withdraw(ticket uint64)
@@ -251,7 +254,7 @@ func (n *Node) newLoop(secret *Secret, links *mesh.Mesh) (*loop, error) {
 		Geometry: n.g, Self: n.cfg.Self, Cluster: n.cluster(),
 		Manifest: n.cfg.Manifest.Hash(), Genesis: n.cfg.Genesis, Era: secret.Era,
 		Simulated: simulated, Boot: n.boot, Workers: threads,
-		Keys: keys.NewServer(schedule, seed, threads), Memory: n.memory,
+		Keys: keys.NewServer(schedule, seed, threads), Memory: n.memory, CellGap: cellDownHead,
 		Store: n.cfg.Store, Random: n.cfg.Rand,
 		Log: func(s string) { n.cfg.Log("machine: " + s) },
 	})
@@ -261,6 +264,7 @@ func (n *Node) newLoop(secret *Secret, links *mesh.Mesh) (*loop, error) {
 	l := &loop{
 		n: n, machine: mach, mesh: links,
 		peers: make(chan event, peerQueue), clients: make(chan event, clientQueue), control: make(chan event, controlQueue),
+		room:     make(chan struct{}, 1),
 		gateways: map[uint32]*downlink{}, coordinators: map[*downlink]bool{}, tickets: map[uint64]chan<- epoch.Registered{},
 	}
 	l.front = &front{n: n, l: l, attest: n.attestation(secret), limits: wire.FromGateway(n.g)}

@@ -37,22 +37,6 @@ type Head struct {
 	Real   uint32 // 1 for a message, 0 for a dummy
 }
 
-// Memory is where bulk arrays live. Get returns n bytes, aligned to 64, with any
-// content but secrets of another trust domain; Put gives them back.
-type Memory interface {
-	Get(n int) []byte
-	Put(b []byte)
-}
-
-// Heap is memory of the garbage collector's.
-type Heap struct{}
-
-// Get implements Memory.
-func (Heap) Get(n int) []byte { return oblivious.MakeRows((n+7)/8, 8).Data[:n] }
-
-// Put implements Memory.
-func (Heap) Put([]byte) {}
-
 // Table is n records: heads and bodies, row i of each belonging together.
 type Table struct {
 	Heads, Bodies oblivious.Rows

@@ -9,6 +9,18 @@ type AEAD = interface {
 // Key is the key of one direction of a session.
 type Key = [32]byte
 
+// Handle names an attached session of a Table. Handles are small and dense, and
+// used again after a session was detached: who keeps one asks whether it is
+// still Active, or attached to its link.
+type Handle uint32
+
+// Refused is a cell that was not taken, or a session that gave way, and why.
+type Refused struct {
+	Session uint64
+	Code    Refusal
+	Epoch   uint64
+}
+
 // Cell is a sealed cell from a client, as a gateway hands it on.
 type Cell struct {
 	Session  uint64
@@ -29,6 +41,6 @@ const (
 	WrongEpoch                          // the epoch is not open for submission
 	AlreadySubmitted                    // a cell of this type was taken in this epoch
 	OldSequence                         // the sequence number does not rise
-	NotAttached                         // no such session, or of another role
+	NotAttached                         // no such session
 	Busy                                // try again later
 )

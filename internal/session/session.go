@@ -7,15 +7,18 @@
 // epoch, that sequence numbers rise within a session, and that a nonce is used
 // for one plaintext only as long as its callers give the same plaintext for the
 // same type, epoch and attempt. A session that merely claims a client's ID
-// displaces nothing: what is addressed to a client goes to the session that
-// last sent a cell which authenticated, of the open epoch or the one before.
+// displaces nothing that was proved: what is addressed to a client goes to the
+// session that last sent a cell which authenticated, of the open epoch or the
+// one before.
 //
 // Whether an outer cell authenticates is public, as are sessions and clients;
-// the content of cells is not looked at here.
+// the content of cells is not looked at here. Memory is in arrays without
+// pointers, so that a million sessions cost the garbage collector nothing, and
+// how much there is follows from how many sessions and clients there are.
 package session
 
 import (
-	"slices"
+	"math/bits"
 
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/oblivious"
@@ -32,24 +35,32 @@ type Config struct {
 	Slots     int    // clients that this role can have
 	Slot      func(client uint32) int
 	AEAD      func(*Key) AEAD
-	Memory    record.Memory // for the opened cells
+	Secret    [16]byte // against those who choose the sessions' IDs
+	Memory    record.Memory
 	Workers   *oblivious.Workers
 	Parallel  int
 }
 
-// Session is one attached session. It holds no pointers, so that a million of
-// them cost the garbage collector nothing.
-type Session struct {
-	ID       uint64
-	Client   uint32
-	Role     uint8
-	proved   bool   // it sent a cell that authenticated
-	slot     int32  // the client's place
-	at       int32  // its place in Table.order
-	Sent     uint64 // newest epoch whose result or delivery was queued for it; the caller's
-	Told     uint64 // newest epoch that it was told is open; the caller's
-	salt     [16]byte
-	up, down Key
+// mostUnproved is how many sessions a client may have besides the one that it
+// proved itself in last; the oldest gives way to a new one. Whoever claims to be
+// a client, and anyone can, takes no more memory than that.
+const mostUnproved = 4
+
+// entry is one attached session: two cache lines, the first of them what taking
+// a cell needs, the second what sealing one does.
+type entry struct {
+	id     uint64
+	client uint32
+	slot   int32 // the client's place
+	salt   [16]byte
+	up     Key
+
+	sent  uint64 // newest epoch whose result or delivery was sealed or queued for it
+	told  uint64 // newest epoch that it was told is open
+	older Handle // the client's session before, and 1; 0 for none
+	at    uint32 // its place among the sessions of its link
+	live  bool
+	down  Key
 }
 
 // proof is the newest start of a client that proved itself, with the highest
@@ -59,57 +70,61 @@ type proof struct {
 	sequence uint64
 }
 
-// slab is how many sessions are allocated at a time, one behind the other.
-const slab = 256
+// client is what there is of a client besides its sessions.
+type client struct {
+	proof
+	active Handle // the session that what is addressed to the client goes to, and 1; 0 for none
+	newest Handle // of its sessions, and 1; 0 for none
+}
 
 // Table is the sessions of one role. Its methods are for one goroutine.
 type Table struct {
 	cfg     Config
-	order   []*Session // in a deterministic order, for announcements
-	proofs  []proof    // by slot
-	active  []*Session // by slot: the session that what is addressed to a client goes to
-	fresh   []Session  // of a slab, not used yet
+	index   index
+	slabs   [][]entry // by handle
+	shift   int       // of a handle, to its slab
+	free    []Handle
+	made    Handle // handles ever used are below
+	len     int
+	clients []client // by slot
+	links   []*link  // in the order in which they came
+
 	open    uint64
 	pending *Taken // of the open epoch; nil until the first cell for it comes
 	spare   *Taken // for the next one, if clients submit while an epoch is routed
 	lanes   []lane
+	found   []Handle // of the cells of a batch
+	refused []Refused
+	fresh   []Handle
 }
-
-// Taken is what clients submitted for one epoch, by slot.
-type Taken struct {
-	Count   int
-	Cells   []byte // CellBytes each
-	Present []bool
-	Tag     [][cell.TagBytes]byte // of the sealed cell
-}
-
-// Cell is the plaintext that the client at the slot submitted; meaningless if
-// it is not Present.
-func (t *Taken) Cell(slot, width int) []byte { return t.Cells[slot*width : (slot+1)*width] }
 
 // lane is what one worker keeps: scratch and the outcome of its share.
 type lane struct {
 	plain   []byte
 	refused []Refused
-	fresh   []*Session
+	fresh   []Handle
 	taken   int
 }
 
-// Refused is a cell that was not taken, and why.
-type Refused struct {
-	Session uint64
-	Code    Refusal
-	Epoch   uint64
-}
+// none is no session.
+const none = ^Handle(0)
+
+// Sessions are allocated some at a time, one behind the other: 2 MiB of them at
+// most, and not many more than there are clients.
+const (
+	leastShift = 5
+	mostShift  = 14
+)
 
 // New makes the table of a role with no sessions; epoch is the first one open.
 func New(cfg Config, epoch uint64) *Table {
 	t := &Table{
-		cfg:    cfg,
-		proofs: make([]proof, cfg.Slots),
-		active: make([]*Session, cfg.Slots),
-		lanes:  make([]lane, max(1, cfg.Parallel)),
-		open:   epoch,
+		cfg:     cfg,
+		index:   newIndex(cfg.Memory, cfg.Secret),
+		shift:   max(leastShift, min(mostShift, bits.Len(uint(cfg.Slots)))),
+		clients: record.Make[client](cfg.Memory, cfg.Slots),
+		lanes:   make([]lane, max(1, cfg.Parallel)),
+		open:    epoch,
 	}
 	for i := range t.lanes {
 		t.lanes[i].plain = make([]byte, cfg.CellBytes+cell.TagBytes)
@@ -117,247 +132,119 @@ func New(cfg Config, epoch uint64) *Table {
 	return t
 }
 
-// room makes the place for the open epoch's cells, if a batch brings one that
-// may be taken. Most epochs have one place at a time: clients submit when the
-// epoch before is final, and what it took is given back by then.
-func (t *Table) room(batch []Arrived) {
-	if t.pending != nil || !slices.ContainsFunc(batch, func(a Arrived) bool { return t.fits(a.Cell) == 0 }) {
-		return
-	}
-	if t.pending, t.spare = t.spare, nil; t.pending != nil {
-		return
-	}
-	n := t.cfg.Slots
-	t.pending = &Taken{Cells: t.cfg.Memory.Get(n * t.cfg.CellBytes), Present: make([]bool, n), Tag: make([][cell.TagBytes]byte, n)}
+func (t *Table) entry(h Handle) *entry { return &t.slabs[h>>t.shift][h&(1<<t.shift-1)] }
+
+func (t *Table) idOf(h Handle) uint64 { return t.entry(h).id }
+
+// Find returns the session with an ID.
+func (t *Table) Find(id uint64) (Handle, bool) {
+	return t.index.find(id, func(h Handle) bool { return t.entry(h).id == id })
 }
 
-// fits says whether a cell may be one for the open epoch, or why not; WrongEpoch
-// of one that is right but for its epoch.
-func (t *Table) fits(c *Cell) Refusal {
-	switch {
-	case c.Type != t.cfg.Type || len(c.Sealed) != t.cfg.CellBytes+cell.TagBytes:
-		return WrongSize
-	case c.Sequence == 0:
-		return OldSequence
-	case c.Epoch != t.open:
-		return WrongEpoch
-	}
-	return 0
-}
+// ID is a session's.
+func (t *Table) ID(h Handle) uint64 { return t.entry(h).id }
 
-// Open is the epoch that takes submissions.
-func (t *Table) Open() uint64 { return t.open }
+// Client is who a session claims to be, and is once it is Active.
+func (t *Table) Client(h Handle) uint32 { return t.entry(h).client }
 
-// Submissions is the number of cells taken for the open epoch.
-func (t *Table) Submissions() int {
-	if t.pending == nil {
-		return 0
-	}
-	return t.pending.Count
+// Sent is the newest epoch whose result or delivery a session got, and SetSent
+// notes it.
+func (t *Table) Sent(h Handle) uint64 { return t.entry(h).sent }
+
+// SetSent notes the newest epoch whose result or delivery a session got.
+func (t *Table) SetSent(h Handle, epoch uint64) { t.entry(h).sent = epoch }
+
+// Active says whether what is addressed to its client goes to the session.
+func (t *Table) Active(h Handle) bool {
+	e := t.entry(h)
+	return e.live && t.clients[e.slot].active == h+1
 }
 
 // Len is the number of attached sessions.
-func (t *Table) Len() int { return len(t.order) }
+func (t *Table) Len() int { return t.len }
 
 // Attach adds a session of a client's start, which its salt tells, with the keys
-// of its two directions.
-func (t *Table) Attach(id uint64, client uint32, salt [16]byte, up, down Key) *Session {
-	if len(t.fresh) == 0 {
-		t.fresh = make([]Session, slab)
+// of its two directions. Another session with its ID must have been detached. If
+// the client has too many sessions the oldest gives way: it is displaced.
+func (t *Table) Attach(id uint64, client uint32, salt [16]byte, up, down Key) (h Handle, displaced uint64, gaveWay bool) {
+	slot := int32(t.cfg.Slot(client))
+	displaced, gaveWay = t.makeWay(&t.clients[slot])
+	c := &t.clients[slot]
+	h = t.handle()
+	l := t.link(LinkOf(id))
+	*t.entry(h) = entry{
+		id: id, client: client, slot: slot, salt: salt, up: up, down: down,
+		older: c.newest, at: uint32(len(l.members)), live: true,
 	}
-	s := &t.fresh[0]
-	t.fresh = t.fresh[1:]
-	*s = Session{
-		ID: id, Client: client, Role: t.cfg.Role, salt: salt, up: up, down: down,
-		slot: int32(t.cfg.Slot(client)), at: int32(len(t.order)),
-	}
-	t.order = append(t.order, s)
-	if t.active[s.slot] == nil {
-		t.active[s.slot] = s
-	}
-	return s
+	c.newest = h + 1
+	l.members = append(l.members, h)
+	t.len++
+	t.index.add(id, h, t.idOf)
+	return h, displaced, gaveWay
 }
 
-// Detach removes a session.
-func (t *Table) Detach(s *Session) {
-	last := int32(len(t.order) - 1)
-	t.order[s.at] = t.order[last]
-	t.order[s.at].at = s.at
-	t.order[last] = nil
-	t.order = t.order[:last]
-	if t.active[s.slot] == s {
-		t.active[s.slot] = nil
+// handle returns one that is free.
+func (t *Table) handle() Handle {
+	if n := len(t.free); n > 0 {
+		h := t.free[n-1]
+		t.free = t.free[:n-1]
+		return h
 	}
+	if int(t.made)>>t.shift == len(t.slabs) {
+		t.slabs = append(t.slabs, record.Make[entry](t.cfg.Memory, 1<<t.shift))
+	}
+	t.made++
+	return t.made - 1
 }
 
-// Forget returns the sessions of a client whose keys are of the past, to be
-// detached, and forgets what it proved under them.
-func (t *Table) Forget(client uint32) (of []*Session) {
-	t.proofs[t.cfg.Slot(client)] = proof{}
-	for _, s := range t.order {
-		if s.Client == client {
-			of = append(of, s)
+// makeWay detaches the oldest session of a client if it has too many.
+func (t *Table) makeWay(c *client) (displaced uint64, gaveWay bool) {
+	n, oldest := 0, none
+	for x := c.newest; x != 0; x = t.entry(x - 1).older {
+		if x != c.active {
+			n, oldest = n+1, x-1
 		}
 	}
-	return of
+	if n < mostUnproved {
+		return 0, false
+	}
+	displaced = t.entry(oldest).id
+	t.detach(oldest)
+	return displaced, true
 }
 
-// Active returns the sessions that deliveries and results go to: those
-// whose client proved itself in them, by slot.
-func (t *Table) Active() []*Session {
-	dst := make([]*Session, 0, len(t.order))
-	for _, s := range t.active {
-		if s != nil && s.proved {
-			dst = append(dst, s)
+// Detach removes the session with an ID, if there is one.
+func (t *Table) Detach(id uint64) {
+	if h, ok := t.Find(id); ok {
+		t.detach(h)
+	}
+}
+
+func (t *Table) detach(h Handle) {
+	e := t.entry(h)
+	t.index.remove(e.id, func(x Handle) bool { return x == h }, t.idOf)
+	t.leave(e)
+	c := &t.clients[e.slot]
+	if c.active == h+1 {
+		c.active = 0
+	}
+	for x := &c.newest; *x != 0; x = &t.entry(*x - 1).older {
+		if *x == h+1 {
+			*x = e.older
+			break
 		}
 	}
-	return dst
+	*e = entry{} // the keys above all
+	t.len--
+	t.free = append(t.free, h)
 }
 
-// Untold returns the attached sessions that were not told that the open epoch
-// is open.
-func (t *Table) Untold() (to []*Session) {
-	for _, s := range t.order {
-		if s.Told < t.open {
-			to = append(to, s)
-		}
+// Forget detaches the sessions of a client whose keys are of the past, and
+// forgets what it proved under them.
+func (t *Table) Forget(id uint32) {
+	c := &t.clients[t.cfg.Slot(id)]
+	for c.newest != 0 {
+		t.detach(c.newest - 1)
 	}
-	return to
-}
-
-// Take ends submission for the open epoch and opens the next one. What it
-// returns, nil if nothing came, is valid until it is given back with Return.
-func (t *Table) Take() *Taken {
-	taken := t.pending
-	t.open++
-	t.pending = nil
-	return taken
-}
-
-// Return gives back what Take returned. Its memory is kept for the next epoch,
-// and a second one as long as somebody submits while an epoch is routed.
-func (t *Table) Return(taken *Taken) {
-	if taken == nil {
-		return
-	}
-	if t.spare != nil {
-		t.cfg.Memory.Put(t.spare.Cells)
-	}
-	clear(taken.Present)
-	taken.Count = 0
-	t.spare = taken
-}
-
-// Arrived is a cell with the session of this table that it came from.
-type Arrived struct {
-	From *Session
-	*Cell
-}
-
-// Cells opens a batch of cells in parallel. It returns those that were refused,
-// in the order of their workers, and the sessions that results and deliveries go
-// to from now on. Visible: which cells authenticate.
-func (t *Table) Cells(batch []Arrived) (refused []Refused, fresh []*Session) {
-	t.room(batch)
-	parts := min(len(t.lanes), max(1, len(batch)/32))
-	t.cfg.Workers.Each(parts, func(p int) {
-		l := &t.lanes[p]
-		l.refused, l.fresh, l.taken = l.refused[:0], l.fresh[:0], 0
-		for i := range batch {
-			s, c := batch[i].From, batch[i].Cell
-			// All cells of a client are one worker's.
-			if int(s.slot)%parts != p {
-				continue
-			}
-			if code := t.take(l, s, c); code != 0 {
-				l.refused = append(l.refused, Refused{c.Session, code, c.Epoch})
-			}
-		}
-	})
-	for p := range parts {
-		l := &t.lanes[p]
-		if l.taken > 0 {
-			t.pending.Count += l.taken
-		}
-		refused = append(refused, l.refused...)
-		fresh = append(fresh, l.fresh...)
-	}
-	return refused, fresh
-}
-
-// take opens one cell into its client's place, or says why not. One that is an
-// epoch late is not taken, and proves its client nevertheless: who always is, as
-// clients on slow connections may be, gets deliveries.
-func (t *Table) take(l *lane, s *Session, c *Cell) Refusal {
-	slot := int(s.slot)
-	last := &t.proofs[slot]
-	code := t.fits(c)
-	late := code == WrongEpoch && c.Epoch+1 == t.open
-	if code != 0 && !late {
-		return code
-	}
-	if s.salt == last.salt && c.Sequence <= last.sequence {
-		return OldSequence
-	}
-	var nonce [cell.NonceBytes]byte
-	cell.PutUpNonce(&nonce, c.Sequence, c.Type)
-	ad := cell.MakeAD(&t.cfg.Cluster, cell.Up, t.cfg.Role, c.Type, t.cfg.Server)
-	ad.SetEpoch(c.Epoch)
-	ad.SetClient(s.Client)
-	// The first cell of an epoch is opened where it stays; what does not
-	// authenticate leaves zeros there.
-	taken := !late && t.pending.Present[slot]
-	to := l.plain[:0]
-	if !taken && !late {
-		to = t.pending.Cell(slot, t.cfg.CellBytes)[:0]
-	}
-	if _, err := t.cfg.AEAD(&s.up).Open(to, nonce[:], c.Sealed, ad[:]); err != nil {
-		return BadTag
-	}
-	// The cell is new, and its client's: what is addressed to the client comes
-	// here from now on.
-	*last = proof{s.salt, c.Sequence}
-	if !s.proved || t.active[slot] != s {
-		s.proved = true
-		t.active[slot] = s
-		l.fresh = append(l.fresh, s)
-	}
-	if late {
-		return WrongEpoch
-	}
-	if taken {
-		return AlreadySubmitted
-	}
-	t.pending.Present[slot] = true
-	t.pending.Tag[slot] = cell.Tag(c.Sealed)
-	l.taken++
-	return 0
-}
-
-// Seal seals one cell of the given type for each session, one behind the other
-// in dst, which holds len(to) * (width + tag) bytes. compose writes the
-// plaintext for a client; it is called by several goroutines at once. The same
-// type, epoch and attempt must always get the same plaintext.
-func (t *Table) Seal(dst []byte, to []*Session, typ uint16, epoch uint64, attempt uint16, width int, compose func(client uint32, plain []byte)) {
-	parts := min(len(t.lanes), max(1, len(to)/32))
-	t.cfg.Workers.Each(parts, func(p int) {
-		l := &t.lanes[p]
-		if cap(l.plain) < width+cell.TagBytes {
-			l.plain = make([]byte, width+cell.TagBytes)
-		}
-		plain := l.plain[:width]
-		ad := cell.MakeAD(&t.cfg.Cluster, cell.Down, t.cfg.Role, typ, t.cfg.Server)
-		ad.SetEpoch(epoch)
-		ad.SetAttempt(attempt)
-		var nonce [cell.NonceBytes]byte
-		cell.PutDownNonce(&nonce, epoch, attempt, typ)
-		sealed := width + cell.TagBytes
-		for i := len(to) * p / parts; i < len(to)*(p+1)/parts; i++ {
-			clear(plain)
-			compose(to[i].Client, plain)
-			ad.SetClient(to[i].Client)
-			out := dst[i*sealed : i*sealed : (i+1)*sealed]
-			t.cfg.AEAD(&to[i].down).Seal(out, nonce[:], plain, ad[:])
-		}
-	})
+	c.proof = proof{}
 }

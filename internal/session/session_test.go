@@ -1,19 +1,26 @@
 package session
 
 import (
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/oblivious"
+	"github.com/teems-go/teems/internal/record"
 )
 
-// counted is memory that knows how many arrays are in use.
-type counted struct{ used int }
+// counted is memory that knows how many arrays of a size are in use.
+type counted map[int]int
 
-func (c *counted) Get(n int) []byte { c.used++; return make([]byte, n) }
-func (c *counted) Put([]byte)       { c.used-- }
+func (c counted) Get(n int) []byte {
+	c[n]++
+	return record.Heap{}.Get(n)
+}
+
+func (c counted) Put(b []byte) { c[cap(b)]-- }
 
 func testAEAD(k *Key) AEAD {
 	a, err := chacha20poly1305.New(k[:])
@@ -23,68 +30,78 @@ func testAEAD(k *Key) AEAD {
 	return a
 }
 
-const testBytes = 32
+const testBytes = 48
 
-// newTest is a table of four clients, each with a session under a key of its own.
-func newTest(memory *counted) (*Table, []*Session) {
-	t := New(Config{
-		Role: cell.RoleStorage, Type: cell.TypeControl, CellBytes: testBytes, Slots: 4, Slot: func(c uint32) int { return int(c) },
-		AEAD: testAEAD, Memory: memory, Workers: oblivious.NewWorkers(1), Parallel: 1,
-	}, 1)
-	var all []*Session
+// newTest is a table of four clients, each with a session under a key of its own
+// whose ID is the client's.
+func newTest(memory counted) (*Table, []Handle) {
+	t := newTable(memory, 4)
+	var all []Handle
 	for c := range uint32(4) {
-		all = append(all, t.Attach(uint64(c), c, [16]byte{byte(c)}, Key{1, byte(c)}, Key{2, byte(c)}))
+		all = append(all, attach(t, uint64(c), c))
 	}
 	return t, all
 }
 
+func newTable(memory record.Memory, clients int) *Table {
+	return New(Config{
+		Role: cell.RoleStorage, Type: cell.TypeControl, CellBytes: testBytes, Slots: clients, Slot: func(c uint32) int { return int(c) },
+		AEAD: testAEAD, Memory: memory, Workers: oblivious.NewWorkers(1), Parallel: 1,
+	}, 1)
+}
+
+func attach(t *Table, id uint64, client uint32) Handle {
+	h, _, _ := t.Attach(id, client, [16]byte{byte(id)}, Key{1, byte(id)}, Key{2, byte(id)})
+	return h
+}
+
 // sealed is a client's cell for an epoch, all of it one byte.
-func sealed(s *Session, epoch, sequence uint64, fill byte) Arrived {
+func sealed(t *Table, h Handle, epoch, sequence uint64, fill byte) Cell {
 	plain := make([]byte, testBytes)
 	for i := range plain {
 		plain[i] = fill
 	}
 	var nonce [cell.NonceBytes]byte
 	cell.PutUpNonce(&nonce, sequence, cell.TypeControl)
-	ad := cell.MakeAD(&[32]byte{}, cell.Up, s.Role, cell.TypeControl, 0)
+	ad := cell.MakeAD(&[32]byte{}, cell.Up, cell.RoleStorage, cell.TypeControl, 0)
 	ad.SetEpoch(epoch)
-	ad.SetClient(s.Client)
-	return Arrived{s, &Cell{
-		Session: s.ID, Type: cell.TypeControl, Epoch: epoch, Sequence: sequence,
-		Sealed: testAEAD(&s.up).Seal(nil, nonce[:], plain, ad[:]),
-	}}
+	ad.SetClient(t.Client(h))
+	return Cell{
+		Session: t.ID(h), Type: cell.TypeControl, Epoch: epoch, Sequence: sequence,
+		Sealed: testAEAD(&t.entry(h).up).Seal(nil, nonce[:], plain, ad[:]),
+	}
 }
 
 // Memory for submissions is there when one comes; a second one only for epochs
 // before whose end somebody submits for the next, and not for longer.
 func TestMemory(t *testing.T) {
-	memory := &counted{}
+	memory := counted{}
 	table, all := newTest(memory)
 	used := func(what string, want int) {
 		t.Helper()
-		if memory.used != want {
-			t.Errorf("%s: memory for %d epochs is in use, want %d", what, memory.used, want)
+		if got := memory[4*testBytes]; got != want {
+			t.Errorf("%s: memory for %d epochs is in use, want %d", what, got, want)
 		}
 	}
 	sequence := uint64(0)
-	give := func(epoch uint64) *Cell {
+	give := func(epoch uint64) Cell {
 		t.Helper()
 		sequence++
-		a := sealed(all[1], epoch, sequence, byte(epoch))
-		if refused, _ := table.Cells([]Arrived{a}); len(refused) != 0 {
+		c := sealed(table, all[1], epoch, sequence, byte(epoch))
+		if refused, _ := table.Cells([]Cell{c}); len(refused) != 0 {
 			t.Fatalf("refused: %v", refused)
 		}
-		return a.Cell
+		return c
 	}
-	check := func(taken *Taken, epoch uint64, c *Cell) {
+	check := func(taken *Taken, epoch uint64, c Cell) {
 		t.Helper()
 		if taken.Count != 1 || !taken.Present[1] || taken.Present[0] || taken.Cell(1, testBytes)[9] != byte(epoch) || taken.Tag[1] != cell.Tag(c.Sealed) {
 			t.Errorf("epoch %d: taken %+v", epoch, taken)
 		}
 	}
 	used("at first", 0)
-	bad := sealed(all[1], 7, 1, 0)
-	if refused, _ := table.Cells([]Arrived{bad}); len(refused) != 1 || refused[0].Code != WrongEpoch {
+	bad := sealed(table, all[1], 7, 1, 0)
+	if refused, _ := table.Cells([]Cell{bad}); len(refused) != 1 || refused[0].Code != WrongEpoch {
 		t.Errorf("a cell of another epoch: %v", refused)
 	}
 	used("after a cell that nobody waits for", 0)
@@ -114,16 +131,151 @@ func TestMemory(t *testing.T) {
 	table.Return(nil)
 }
 
-// A session is told when its caller says so.
-func TestUntold(t *testing.T) {
-	table, all := newTest(&counted{})
-	all[0].Told, all[2].Told = 1, 1
-	if got := table.Untold(); len(got) != 2 || got[0] != all[1] || got[1] != all[3] {
-		t.Errorf("untold: %v", got)
+// A cell that comes an epoch late is refused, and proves its client all the same:
+// who is always late does not go without deliveries. A copy of it, or an older
+// one, proves nothing, and no memory is taken for it.
+func TestLateProof(t *testing.T) {
+	memory := counted{}
+	table, all := newTest(memory)
+	late, older := sealed(table, all[1], 2, 2, 7), sealed(table, all[2], 1, 1, 7)
+	table.Take()
+	table.Take()
+	refused, fresh := table.Cells([]Cell{late, older})
+	if len(refused) != 2 || refused[0].Code != WrongEpoch || refused[1].Code != WrongEpoch {
+		t.Errorf("refused: %v", refused)
+	}
+	if !slices.Equal(fresh, []Handle{all[1]}) || !table.Active(all[1]) || table.Active(all[2]) {
+		t.Errorf("proved: %v", fresh)
+	}
+	e := table.entry(all[1])
+	table.Attach(9, 1, e.salt, e.up, e.down)
+	late.Session = 9
+	if refused, fresh := table.Cells([]Cell{late}); len(refused) != 1 || refused[0].Code != OldSequence || len(fresh) != 0 {
+		t.Errorf("a copy: %v, %v", refused, fresh)
+	}
+	if table.Submissions() != 0 || memory[4*testBytes] != 0 {
+		t.Errorf("%d submissions, memory for %d epochs", table.Submissions(), memory[4*testBytes])
+	}
+}
+
+// Results go to sessions whose client proved itself in them, once an epoch; the
+// others are told that the next one is open, once.
+func TestOwed(t *testing.T) {
+	table, all := newTest(counted{})
+	if refused, fresh := table.Cells([]Cell{sealed(table, all[1], 1, 1, 0), sealed(table, all[3], 1, 1, 0)}); len(refused) != 0 || !slices.Equal(fresh, []Handle{all[1], all[3]}) {
+		t.Fatalf("refused %v, fresh %v", refused, fresh)
 	}
 	table.Take()
-	if got := table.Untold(); len(got) != 4 {
-		t.Errorf("%d sessions are not told of the next epoch", len(got))
+	to, untold, left := table.Owed(0, 1, table.Linked(0), 1, nil, nil)
+	if !slices.Equal(to, []Handle{all[3]}) || len(untold) != 0 || left != 3 {
+		t.Errorf("one at most: to %v, untold %v, %d left", to, untold, left)
+	}
+	attach(table, 9, 2) // it is not one of those that are left
+	to, untold, left = table.Owed(0, 1, left, 9, nil, nil)
+	if !slices.Equal(to, []Handle{all[1]}) || !slices.Equal(untold, []Handle{all[2], all[0]}) || left != 0 {
+		t.Errorf("the rest: to %v, untold %v, %d left", to, untold, left)
+	}
+	if told := table.Tell(0, 2, untold); !slices.Equal(told, []Handle{all[2], all[0]}) {
+		t.Errorf("told %v", told)
+	}
+	if told := table.Tell(0, 2, []Handle{all[0], all[1], all[2], all[3]}); len(told) != 0 {
+		t.Errorf("told again: %v", told)
+	}
+	if to, _, _ := table.Owed(0, 1, table.Linked(0), 9, nil, nil); len(to) != 0 {
+		t.Errorf("owed again: %v", to)
+	}
+	if to, untold, left := table.Owed(7, 1, 4, 9, nil, nil); len(to)+len(untold)+left != 0 {
+		t.Error("a link that there is not is owed something")
+	}
+}
+
+// Whoever is left when sessions come and go meanwhile is met.
+func TestOwedMeanwhile(t *testing.T) {
+	table, all := newTest(counted{})
+	var batch []Cell
+	for _, h := range all {
+		batch = append(batch, sealed(table, h, 1, 1, 0))
+	}
+	table.Cells(batch)
+	to, _, left := table.Owed(0, 1, table.Linked(0), 2, nil, nil)
+	table.Detach(0)
+	attach(table, 77, 0)
+	more, _, left := table.Owed(0, 1, left, 9, nil, nil)
+	if !slices.Equal(to, []Handle{all[3], all[2]}) || !slices.Contains(more, all[1]) || len(more) != 1 || left != 0 {
+		t.Errorf("to %v, then %v, %d left", to, more, left)
+	}
+}
+
+// A client has few sessions that prove nothing: the oldest gives way, and the
+// one that it proved itself in stays.
+func TestGivesWay(t *testing.T) {
+	table, all := newTest(counted{})
+	table.Cells([]Cell{sealed(table, all[2], 1, 1, 0)})
+	for id := uint64(100); id < 100+mostUnproved; id++ {
+		if _, displaced, gaveWay := table.Attach(id, 2, [16]byte{}, Key{}, Key{}); gaveWay {
+			t.Fatalf("session %d gave way to %d", displaced, id)
+		}
+	}
+	for id := uint64(200); id < 210; id++ {
+		_, displaced, gaveWay := table.Attach(id, 2, [16]byte{}, Key{}, Key{})
+		want := id - 100
+		if id >= 200+mostUnproved {
+			want = id - mostUnproved
+		}
+		if !gaveWay || displaced != want {
+			t.Errorf("session %d gave way to %d (%v), want %d", displaced, id, gaveWay, want)
+		}
+	}
+	if !table.Active(all[2]) || table.Len() != 4+mostUnproved {
+		t.Errorf("%d sessions; the proved one stays: %v", table.Len(), table.Active(all[2]))
+	}
+	table.Forget(2)
+	if table.Len() != 3 || table.Active(all[2]) {
+		t.Errorf("%d sessions are left after those of a client of four were forgotten", table.Len())
+	}
+	if _, ok := table.Find(2); ok {
+		t.Error("a session that was forgotten is found")
+	}
+}
+
+// The table against a map, over many sessions of several links that come and go.
+func TestFind(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	table := newTable(record.Heap{}, 500)
+	has := map[uint64]Handle{}
+	for range 20000 {
+		id := uint64(r.Uint32N(3))<<32 | uint64(r.Uint32N(700))
+		h, ok := table.Find(id)
+		if want, there := has[id]; ok != there || ok && h != want {
+			t.Fatalf("session %x: %d %v, want %d %v", id, h, ok, want, there)
+		}
+		switch {
+		case ok && r.Uint32N(3) > 0:
+			table.Detach(id)
+			delete(has, id)
+		case !ok:
+			h, displaced, gaveWay := table.Attach(id, r.Uint32N(500), [16]byte{}, Key{}, Key{})
+			has[id] = h
+			if gaveWay {
+				delete(has, displaced)
+			}
+		}
+		if r.Uint32N(500) == 0 {
+			link := r.Uint32N(3)
+			table.DetachLink(link)
+			for id := range has {
+				if LinkOf(id) == link {
+					delete(has, id)
+				}
+			}
+		}
+		linked := 0
+		for _, l := range table.Links(nil) {
+			linked += table.Linked(l)
+		}
+		if table.Len() != len(has) || linked != len(has) {
+			t.Fatalf("%d sessions, %d of links, want %d", table.Len(), linked, len(has))
+		}
 	}
 }
 

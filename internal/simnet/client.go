@@ -168,7 +168,7 @@ func (w *World) sendCells(from int, batch *epoch.ClientCells) {
 		w.cfg.Cells(from, batch)
 	}
 	for i, id := range batch.Sessions {
-		sealed := slices.Clone(batch.Data[i*batch.Width : (i+1)*batch.Width])
+		sealed := slices.Clone(batch.Cell(i))
 		typ, ep, attempt := batch.Type, batch.Epoch, batch.Attempt
 		w.toClient(from, id, fmt.Sprint("cell ", typ, ep, attempt), len(sealed), func(c *Client, role int) {
 			c.cell(role, typ, ep, attempt, sealed)

@@ -334,7 +334,7 @@ func (c *Client) peek(b *epoch.ClientCells, i int) cell.Delivery {
 	ad.SetEpoch(b.Epoch)
 	ad.SetAttempt(b.Attempt)
 	ad.SetClient(c.ID)
-	plain, err := e.down.Open(nil, nonce[:], b.Data[i*b.Width:(i+1)*b.Width], ad[:])
+	plain, err := e.down.Open(nil, nonce[:], b.Cell(i), ad[:])
 	if err != nil {
 		return nil
 	}
