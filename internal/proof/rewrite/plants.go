@@ -79,7 +79,7 @@ var secretState = map[string]string{
 	"epoch.Server.result":           "probe.From(o.verdicts, verdictHead)",
 	"epoch.outcome.parts":           "probe.Some(o.answers)",
 	"epoch.Server.acknowledge":      "probe.Some(o.answers)",
-	"record.Table.Put":              "probe.Some(heads)",
+	"record.Table.Put":              "probe.From(bodies, 0)",
 	"cell.PutMACInput":              "uint64(recipient)",
 }
 
