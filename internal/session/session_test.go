@@ -278,29 +278,3 @@ func TestFind(t *testing.T) {
 		}
 	}
 }
-
-// A cell that comes an epoch late is refused, and proves its client all the same:
-// who is always late does not go without deliveries. A copy of it, or an older
-// one, proves nothing, and no memory is taken for it.
-func TestLateProof(t *testing.T) {
-	memory := &counted{}
-	table, all := newTest(memory)
-	late, older := sealed(all[1], 2, 2, 7), sealed(all[2], 1, 1, 7)
-	table.Take()
-	table.Take()
-	refused, fresh := table.Cells([]Arrived{late, older})
-	if len(refused) != 2 || refused[0].Code != WrongEpoch || refused[1].Code != WrongEpoch {
-		t.Errorf("refused: %v", refused)
-	}
-	if active := table.Active(); len(fresh) != 1 || fresh[0] != all[1] || len(active) != 1 || active[0] != all[1] {
-		t.Errorf("proved: %v, active: %v", fresh, active)
-	}
-	other := table.Attach(9, 1, [16]byte{1}, all[1].up, all[1].down)
-	late.From = other
-	if refused, fresh := table.Cells([]Arrived{late}); len(refused) != 1 || refused[0].Code != OldSequence || len(fresh) != 0 {
-		t.Errorf("a copy: %v, %v", refused, fresh)
-	}
-	if table.Submissions() != 0 || memory.used != 0 {
-		t.Errorf("%d submissions, memory for %d epochs", table.Submissions(), memory.used)
-	}
-}
