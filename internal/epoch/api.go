@@ -28,21 +28,24 @@ type Keys interface {
 
 // Config is what a server is made of. All of it but the keys is public.
 type Config struct {
-	Geometry  *geometry.Geometry
-	Self      int      // this server's index in the manifest
-	Cluster   [32]byte // hash of the cluster's public key
-	Manifest  [32]byte // hash of the manifest in force
-	Genesis   [32]byte // hash of the first manifest that names the cluster's key; head_0 is made from it
-	Era       uint32
-	Simulated int      // clients that exist at genesis, for simulations
-	Boot      [16]byte // drawn at each boot; it is also the salt of this server's sessions
-	Workers   int      // T
-	Keys      Keys
-	Store     commit.Store
-	Random    io.Reader     // for state tags, and for finding sessions
-	Log       func(string)  // public facts only; nil discards
-	Memory    record.Memory // for bulk arrays; nil: the heap
-	CellGap   int           // bytes left free before each of ClientCells, for what its link puts before it
+	Geometry *geometry.Geometry
+	Self     int      // this server's index in the manifest
+	Cluster  [32]byte // hash of the cluster's public key
+	Manifest [32]byte // hash of the manifest in force
+	Genesis  [32]byte // hash of the first manifest that names the cluster's key; head_0 is made from it
+	Era      uint32
+	// Generation of all shards where the store holds no state: tokens of another
+	// one, whose watermarks are gone, are not valid. It is the same on all servers.
+	Generation uint32
+	Simulated  int      // clients that exist at genesis, for simulations
+	Boot       [16]byte // drawn at each boot; it is also the salt of this server's sessions
+	Workers    int      // T
+	Keys       Keys
+	Store      commit.Store
+	Random     io.Reader     // for state tags, and for finding sessions
+	Log        func(string)  // public facts only; nil discards
+	Memory     record.Memory // for bulk arrays; nil: the heap
+	CellGap    int           // bytes left free before each of ClientCells, for what its link puts before it
 }
 
 // Header is the header of a frame between servers; docs/protocol.md section 2.3.

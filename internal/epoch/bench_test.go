@@ -16,7 +16,6 @@ import (
 	"github.com/teems-go/teems/internal/commit"
 	"github.com/teems-go/teems/internal/epoch"
 	"github.com/teems-go/teems/internal/keys"
-	"github.com/teems-go/teems/internal/record"
 	"github.com/teems-go/teems/internal/session"
 )
 
@@ -57,15 +56,17 @@ type cluster struct {
 	cells    int
 	bytes    int
 	perm     []uint32
-	head     []byte // of the newest epoch, as a client learns it
+	// generation of the tokens that clients use
+	generation uint32
+	head       []byte // of the newest epoch, as a client learns it
 }
 
 func newCluster(tb testing.TB, channel string, n, m, workers int) *cluster {
-	return newClusterIn(tb, channel, n, m, workers, func() record.Memory { return arena.New() })
+	return newClusterWith(tb, channel, n, m, workers, nil)
 }
 
-// newClusterIn is newCluster with memory for each server.
-func newClusterIn(tb testing.TB, channel string, n, m, workers int, memory func() record.Memory) *cluster {
+// newClusterWith is newCluster with a change to every server's configuration.
+func newClusterWith(tb testing.TB, channel string, n, m, workers int, change func(*epoch.Config)) *cluster {
 	p := geometry.Params{Capacity: n, CellBytes: 256}
 	if channel != "token" {
 		p.ID = geometry.IDChannel{Out: 1, Contact: 1, Open: true}
@@ -84,10 +85,14 @@ func newClusterIn(tb testing.TB, channel string, n, m, workers int, memory func(
 	c.schedule = keys.New(keys.Master{2}, c.id, 1)
 	boot := func(i int) (b [16]byte) { b[0] = byte(i); return }
 	for i := range m {
-		s, err := epoch.New(epoch.Config{
+		cfg := epoch.Config{
 			Geometry: g, Self: i, Cluster: c.id, Era: 1, Simulated: n, Boot: boot(i), Workers: workers,
-			Keys: keys.NewServer(c.schedule, [32]byte{3}, workers), Store: volatile{}, Random: rand.Reader, Memory: memory(),
-		})
+			Keys: keys.NewServer(c.schedule, [32]byte{3}, workers), Store: volatile{}, Random: rand.Reader, Memory: arena.New(),
+		}
+		if change != nil {
+			change(&cfg)
+		}
+		s, err := epoch.New(cfg)
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -143,6 +148,7 @@ func (c *cluster) submit(e uint64) {
 			if j >= p.ID.Out {
 				m.SetEra(1)
 				m.SetE2(200)
+				m.SetGeneration(c.generation)
 				var in [48]byte
 				m.PutMACInput(in[:], cell.KindToken, cell.ChannelToken, id)
 				c.schedule.Tags(cell.KindToken, in[:], m.MAC())

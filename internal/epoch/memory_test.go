@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/teems-go/teems/internal/epoch"
-	"github.com/teems-go/teems/internal/record"
 )
 
 // counted is memory that knows which arrays are in use.
@@ -26,9 +25,9 @@ func (c counted) Put(b []byte) {
 // last frames does not make servers keep more and more memory.
 func TestMemoryOfOvertakenAttempts(t *testing.T) {
 	var memory []counted
-	c := newClusterIn(t, "token", 64, 2, 1, func() record.Memory {
+	c := newClusterWith(t, "token", 64, 2, 1, func(cfg *epoch.Config) {
 		memory = append(memory, counted{})
-		return memory[len(memory)-1]
+		cfg.Memory = memory[len(memory)-1]
 	})
 	propose := func(e uint64, n uint16) {
 		t.Helper()

@@ -52,6 +52,9 @@ func (s *Server) load() error {
 	}
 	b, err := s.cfg.Store.Get(nameBase)
 	if errors.Is(err, commit.ErrNotFound) && s.commit.Epoch() == 1 {
+		for v := range s.generations {
+			s.generations[v] = s.cfg.Generation
+		}
 		return s.grow()
 	}
 	if err != nil {

@@ -16,7 +16,6 @@ import (
 	"github.com/teems-go/teems/internal/epoch"
 	"github.com/teems-go/teems/internal/keys"
 	"github.com/teems-go/teems/internal/manifest"
-	"github.com/teems-go/teems/internal/record"
 	"github.com/teems-go/teems/internal/wire"
 )
 
@@ -31,7 +30,7 @@ type fake struct {
 	ready    []epoch.Ready
 	status   epoch.Status
 	slow     time.Duration // for each batch
-	memory   record.Memory // that it was given
+	cfg      epoch.Config  // that it was made with
 	onCall   func(f *fake, what string)
 }
 
@@ -258,7 +257,7 @@ func startSingle(t *testing.T, change func(*Config)) *single {
 	s.n, err = New(cfg)
 	must(t, err)
 	s.n.machine = func(c epoch.Config) (machine, error) {
-		s.fake.get(func() { s.fake.memory = c.Memory })
+		s.fake.get(func() { s.fake.cfg = c })
 		return s.fake, nil
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/teems-go/teems/internal/arena"
-	"github.com/teems-go/teems/internal/record"
+	"github.com/teems-go/teems/internal/epoch"
 )
 
 // TestMemoryGoesBack: what a node held of messages is not there any more when it
@@ -12,11 +12,7 @@ import (
 // secret that it was given, which the turn of an era replaces.
 func TestMemoryGoesBack(t *testing.T) {
 	s := startSingle(t, nil)
-	var memory record.Memory
-	eventually(t, "a machine", func() bool {
-		s.fake.get(func() { memory = s.fake.memory })
-		return memory != nil
-	})
+	memory := s.config().Memory
 	memory.Get(8 << 20)
 	must(t, s.stop())
 	if s.n.cfg.Secret != nil {
@@ -25,4 +21,23 @@ func TestMemoryGoesBack(t *testing.T) {
 	if n := memory.(*arena.Arena).Bytes(); n != 0 {
 		t.Errorf("%d bytes are mapped after the node's end", n)
 	}
+}
+
+// TestGeneration: state that begins anew under a manifest takes no tokens that
+// were issued under another one.
+func TestGeneration(t *testing.T) {
+	s := startSingle(t, nil)
+	if got, want := s.config().Generation, s.d.signed.Manifest.Sequence; uint64(got) != want {
+		t.Errorf("generation %d under manifest %d", got, want)
+	}
+}
+
+// config waits for the machine, and returns what it was made with.
+func (s *single) config() (c epoch.Config) {
+	s.t.Helper()
+	eventually(s.t, "a machine", func() bool {
+		s.fake.get(func() { c = s.fake.cfg })
+		return c.Memory != nil
+	})
+	return c
 }

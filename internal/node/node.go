@@ -253,7 +253,8 @@ func (n *Node) newLoop(secret *Secret, links *mesh.Mesh) (*loop, error) {
 	mach, err := n.machine(epoch.Config{
 		Geometry: n.g, Self: n.cfg.Self, Cluster: n.cluster(),
 		Manifest: n.cfg.Manifest.Hash(), Genesis: n.cfg.Genesis, Era: secret.Era,
-		Simulated: simulated, Boot: n.boot, Workers: threads,
+		Generation: uint32(m.Sequence), // volatile state begins anew under each manifest
+		Simulated:  simulated, Boot: n.boot, Workers: threads,
 		Keys: keys.NewServer(schedule, seed, threads), Memory: n.memory, CellGap: cellDownHead,
 		Store: n.cfg.Store, Random: n.cfg.Rand,
 		Log: func(s string) { n.cfg.Log("machine: " + s) },
