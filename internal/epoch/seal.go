@@ -30,6 +30,7 @@ type job struct {
 	everyone bool
 	left     int              // of everyone
 	to       []session.Handle // else
+	ids      []uint64         // of to, for outcomes: a handle may be another session's by then
 }
 
 // queue is the jobs of one link, in order.
@@ -131,12 +132,12 @@ func (s *Server) deliverTo(t *session.Table, o *outcome, x session.Handle) {
 	link := session.LinkOf(t.ID(x))
 	if q := s.queue(link); len(q.jobs) > 0 {
 		if j := q.jobs[len(q.jobs)-1]; j.outcome == o && j.table == t && !j.everyone {
-			j.to = append(j.to, x)
+			j.to, j.ids = append(j.to, x), append(j.ids, t.ID(x))
 			return
 		}
 	}
 	j := s.outcomeJob(t, o)
-	j.to = append(j.to, x)
+	j.to, j.ids = append(j.to, x), append(j.ids, t.ID(x))
 	s.push(link, j)
 }
 
@@ -224,7 +225,14 @@ func (s *Server) next(q *queue, j *job) []session.Handle {
 	if j.outcome == nil {
 		return t.Tell(q.link, j.epoch, to)
 	}
-	return slices.DeleteFunc(to, func(x session.Handle) bool { return !t.On(x, q.link) })
+	s.batch = s.batch[:0]
+	for i, x := range to {
+		if t.On(x, q.link) && t.ID(x) == j.ids[i] {
+			s.batch = append(s.batch, x)
+		}
+	}
+	j.ids = j.ids[len(to):]
+	return s.batch
 }
 
 // seal seals a batch of a job.
