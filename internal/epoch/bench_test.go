@@ -52,6 +52,7 @@ type cluster struct {
 	n        int
 	up       [][2]session.AEAD // by client: ingestion, storage
 	subs     [][]session.Cell  // by server
+	sealed   []int             // bytes of those
 	epoch    uint64
 	cells    int
 	bytes    int
@@ -107,6 +108,12 @@ func newClusterWith(tb testing.TB, channel string, n, m, workers int, change fun
 	}
 	// Server by server, as each is a process of its own.
 	c.up = make([][2]session.AEAD, n)
+	c.sealed = make([]int, m)
+	for id := range uint32(n) {
+		at := c.at(id)
+		c.sealed[at[0]] += geometry.Sealed(g.SubmissionBytes())
+		c.sealed[at[1]] += geometry.Sealed(g.ControlBytes())
+	}
 	for i, s := range c.servers {
 		for id := range uint32(n) {
 			for r, at := range c.at(id) {
@@ -133,7 +140,10 @@ func (c *cluster) at(id uint32) [2]int {
 // the next client of a permutation.
 func (c *cluster) submit(e uint64) {
 	p := c.g.Params()
+	// The cells of a server lie one behind the other, as in a gateway's frames.
+	sealed := make([][]byte, len(c.subs))
 	for i := range c.subs {
+		sealed[i] = make([]byte, 0, c.sealed[i])
 		c.subs[i] = c.subs[i][:0]
 	}
 	sub, ctl := make([]byte, c.g.SubmissionBytes()), make([]byte, c.g.ControlBytes())
@@ -162,9 +172,10 @@ func (c *cluster) submit(e uint64) {
 			ad := cell.MakeAD(&c.id, cell.Up, role, typ, uint32(at))
 			ad.SetEpoch(e)
 			ad.SetClient(id)
+			from := len(sealed[at])
+			sealed[at] = c.up[id][r].Seal(sealed[at], nonce[:], plain, ad[:])
 			c.subs[at] = append(c.subs[at], session.Cell{
-				Session: uint64(id)<<2 | uint64(role), Type: typ, Epoch: e, Sequence: e,
-				Sealed: c.up[id][r].Seal(nil, nonce[:], plain, ad[:]),
+				Session: uint64(id)<<2 | uint64(role), Type: typ, Epoch: e, Sequence: e, Sealed: sealed[at][from:],
 			})
 		}
 	}
