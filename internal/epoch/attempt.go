@@ -9,6 +9,7 @@ import (
 	"github.com/teems-go/teems/internal/choice"
 	"github.com/teems-go/teems/internal/commit"
 	"github.com/teems-go/teems/internal/ingest"
+	"github.com/teems-go/teems/internal/record"
 	"github.com/teems-go/teems/internal/session"
 	"github.com/teems-go/teems/internal/store"
 	"github.com/teems-go/teems/internal/survive"
@@ -92,7 +93,7 @@ func (s *Server) begin(epoch uint64, n uint16, roster Roster) error {
 	}
 	facts := commit.Facts{
 		Cluster: s.cfg.Cluster, Manifest: s.cfg.Manifest, Era: s.cfg.Era, Epoch: epoch, Attempt: n,
-		Previous: s.commit.Head(), Roster: rosterHash(roster), Users: users, Boots: boots,
+		Previous: s.commit.Head(), Roster: s.rosterHash(roster), Users: users, Boots: boots,
 	}
 	if !s.views.free() {
 		s.retire() // frames of the last attempt still view its arrays
@@ -108,6 +109,7 @@ func (s *Server) begin(epoch uint64, n uint16, roster Roster) error {
 		heard: make([]bool, len(g.Storages())), changes: make([][]change, len(g.Storages())),
 	}
 	s.attempt = t
+	s.clients, s.spareClients = clients, s.clients
 	s.openNext(epoch)
 	total := 0
 	for _, k := range ingesting {
@@ -135,7 +137,7 @@ func (s *Server) begin(epoch uint64, n uint16, roster Roster) error {
 // a client that does not exist.
 func (s *Server) readRoster(r Roster, users []int) (ingesting []int, clients []uint32, ok bool) {
 	shards := len(users)
-	ingesting = make([]int, len(s.cfg.Geometry.Ingestions()))
+	ingesting, clients = make([]int, len(s.cfg.Geometry.Ingestions())), s.spareClients[:0]
 	for v, n := range users {
 		i := int(s.ingestionTable[v])
 		for u := range n {
@@ -160,15 +162,17 @@ func (s *Server) readRoster(r Roster, users []int) (ingesting []int, clients []u
 	for _, n := range ingesting {
 		named -= n
 	}
+	s.spareClients = clients
 	return ingesting, clients, named == 0
 }
 
 func bit(b []byte, i uint32) bool { return b[i/8]>>(i%8)&1 == 1 }
 
-func rosterHash(r Roster) [32]byte {
-	b := binary.LittleEndian.AppendUint32(nil, r.Limit)
+func (s *Server) rosterHash(r Roster) [32]byte {
+	b := binary.LittleEndian.AppendUint32(s.scratch[:0], r.Limit)
 	b = append(b, r.Ingestion...)
-	return commit.RosterHash(append(b, r.Storage...))
+	s.scratch = append(b, r.Storage...)
+	return commit.RosterHash(s.scratch)
 }
 
 // openNext ends submission for the epoch that begins, at its first attempt. The
@@ -225,8 +229,8 @@ func (s *Server) writeVerdicts(taken *session.Taken, slot func(uint32) int) {
 		}
 	}
 	width := s.verdictBytes()
-	o.verdicts = make([]byte, clients*width)
-	o.through = make([]byte, clients*8)
+	o.verdicts = record.Make[byte](s.cfg.Memory, clients*width)
+	o.through = record.Make[byte](s.cfg.Memory, clients*8)
 	row := 0
 	for v, n := range o.users {
 		if int(s.ingestionTable[v]) != s.i {
@@ -285,11 +289,11 @@ func (s *Server) beginStore(dir *token.Directory, roster Roster) error {
 func (s *Server) readControls(dir *token.Directory, roster Roster) error {
 	t, g := s.attempt, s.cfg.Geometry
 	o := t.out
-	o.slots = s.slots.Clone()
+	o.slots = s.copySlots()
 	width := g.Requests() * cell.AnswerBytes
 	mailboxes := t.at.Users(s.d)
-	o.answers = make([]byte, mailboxes*width)
-	o.acked = make([]byte, mailboxes*8)
+	o.answers = record.Make[byte](s.cfg.Memory, mailboxes*width)
+	o.acked = record.Make[byte](s.cfg.Memory, mailboxes*8)
 	taken := s.taken[s.down]
 	_, slot := slotsOf(g, s.storageTable, s.d)
 	var epochs []uint64

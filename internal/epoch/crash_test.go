@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/teems-go/teems/geometry"
@@ -48,10 +49,13 @@ func (d *disk) Delete(name string) error {
 	return nil
 }
 
+// keptEpochs is how many epochs' deliveries a server of one keeps.
+const keptEpochs = 2
+
 // start is a server of one, with the state of a disk.
 func start(d *disk, boot byte) (*epoch.Server, error) {
 	g, err := geometry.New(geometry.Params{
-		Capacity: 8, CellBytes: 64, Token: geometry.TokenChannel{Out: 1, In: 1}, ID: geometry.IDChannel{Out: 1, Contact: 1},
+		Capacity: 8, CellBytes: 64, DeliveryEpochs: keptEpochs, Token: geometry.TokenChannel{Out: 1, In: 1}, ID: geometry.IDChannel{Out: 1, Contact: 1},
 		Servers: []geometry.Server{{Roles: geometry.AllRoles, Weight: 1}},
 	})
 	if err != nil {
@@ -137,7 +141,7 @@ func TestCrashKeepsAnnouncements(t *testing.T) {
 }
 
 // A crash at any write of an epoch: the server restarts, the epoch is final or
-// can be tried again, and the next ones follow.
+// can be tried again, and the next ones follow; nothing is left of old epochs.
 func TestCrashPoints(t *testing.T) {
 	for point := 0; ; point++ {
 		d := &disk{m: map[string][]byte{}}
@@ -178,6 +182,15 @@ func TestCrashPoints(t *testing.T) {
 		}
 		if s.Stopped() != nil || s.Status().Committed != 7 {
 			t.Errorf("after a crash at %s: committed %d, stopped %v", at, s.Status().Committed, s.Stopped())
+		}
+		kept := 0
+		for name := range d.m {
+			if strings.HasPrefix(name, "history/") {
+				kept++
+			}
+		}
+		if kept != keptEpochs {
+			t.Errorf("after a crash at %s: %d records of old epochs are there, want %d", at, kept, keptEpochs)
 		}
 	}
 }

@@ -49,8 +49,9 @@ const verdictHead = 1 + cell.TagBytes
 func (s *Server) verdictBytes() int { return verdictHead + s.cfg.Geometry.Outs() }
 
 // parts is the outcome's durable form: a header, then parts each behind its
-// length, all of public sizes. Bulk parts are views, not copies.
-func (o *outcome) parts() [][]byte {
+// length, all of public sizes. Bulk parts are views, not copies; what is encoded
+// is in scratch, and valid until that is used again.
+func (o *outcome) parts(scratch *[]byte) [][]byte {
 	le := binary.LittleEndian
 	h := le.AppendUint32(nil, outcomeVersion)
 	h = le.AppendUint64(h, o.epoch)
@@ -69,13 +70,37 @@ func (o *outcome) parts() [][]byte {
 		changes = appendChange(changes, c)
 	}
 	if o.slots != nil {
-		slots = o.slots.Append(nil)
+		slots = o.slots.Append((*scratch)[:0])
+		*scratch = slots
 	}
 	out := [][]byte{h}
 	for _, p := range [][]byte{users, changes, o.boxes.Heads.Data, o.boxes.Bodies.Data, o.answers, o.acked, slots, o.verdicts, o.through} {
 		out = append(out, le.AppendUint64(nil, uint64(len(p))), p)
 	}
 	return out
+}
+
+// free gives an outcome's memory back.
+func (s *Server) free(o *outcome) {
+	m := s.cfg.Memory
+	o.boxes.Free(m)
+	for _, b := range [][]byte{o.answers, o.acked, o.verdicts, o.through} {
+		record.Drop(m, b)
+	}
+	if o.slots != nil {
+		s.spareSlots = append(s.spareSlots, o.slots)
+	}
+	*o = outcome{epoch: o.epoch, dropped: o.dropped}
+}
+
+// copySlots is a copy of the watermarks, in memory that an outcome gave back.
+func (s *Server) copySlots() *token.Slots {
+	c := new(token.Slots)
+	if n := len(s.spareSlots); n > 0 {
+		c, s.spareSlots = s.spareSlots[n-1], s.spareSlots[:n-1]
+	}
+	c.CopyFrom(s.slots)
+	return c
 }
 
 // parseOutcome reads what parts wrote, for bodies of the given stride.

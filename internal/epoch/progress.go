@@ -123,7 +123,7 @@ func (s *Server) prepare() {
 		return
 	}
 	s.prepared[t.number] = t.out
-	err := s.commit.Prepare(t.number, t.id, tag, t.out.parts()...)
+	err := s.commit.Prepare(t.number, t.id, tag, t.out.parts(&s.scratch)...)
 	if errors.Is(err, commit.ErrNotBegun) || errors.Is(err, commit.ErrAttempt) || errors.Is(err, commit.ErrDecided) {
 		// The attempt is dead: another one counts, or began. Nothing was said.
 		delete(s.prepared, t.number)

@@ -85,10 +85,15 @@ type Server struct {
 	queues  []*queue // of cells to be sealed, by link
 	turn    int      // of the links
 	buffers []*buffer
-	links   []uint32         // scratch
-	batch   []session.Handle // scratch
-	untold  []session.Handle // scratch
-	stopped error
+
+	spareSlots   []*token.Slots   // memory for copies of the watermarks
+	clients      []uint32         // of the attempt's roster
+	spareClients []uint32         // memory for the next one's
+	scratch      []byte           // what is made durable
+	links        []uint32         // scratch
+	batch        []session.Handle // scratch
+	untold       []session.Handle // scratch
+	stopped      error
 }
 
 type peer struct {
@@ -215,7 +220,7 @@ func (s *Server) release() {
 		if o.jobs > 0 {
 			return false // its last cells are not sealed
 		}
-		o.boxes.Free(s.cfg.Memory)
+		s.free(o)
 		return true
 	})
 }

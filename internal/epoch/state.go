@@ -34,7 +34,7 @@ const (
 	nameBase    = "base"
 	nameMembers = "members"
 	nameSlots   = "slots"
-	baseVersion = 1
+	baseVersion = 2
 )
 
 func nameHistory(epoch uint64) string { return "history/" + number(epoch) }
@@ -83,14 +83,17 @@ func (s *Server) grow() error {
 	return nil
 }
 
-// base is the durable form of all that is small, or changes in every epoch.
-func (s *Server) base() []byte {
+// base appends the durable form of all that is small, or changes in every epoch.
+// The last of it are the epochs that are not kept any more, whose records are
+// deleted after base is durable: a crash in between leaves them to be deleted
+// when it is read.
+func (s *Server) base(b []byte, dropped []*outcome) []byte {
 	le := binary.LittleEndian
-	size := 64 + 4*len(s.generations) + 40*len(s.history)
+	size := 64 + 4*len(s.generations) + 40*len(s.history) + 8*len(dropped)
 	for v := range s.acked {
 		size += 8 + 8*len(s.acked[v]) + 8*len(s.through[v])
 	}
-	b := le.AppendUint32(make([]byte, 0, size), baseVersion)
+	b = le.AppendUint32(slices.Grow(b, size), baseVersion)
 	b = le.AppendUint64(b, s.applied)
 	b = le.AppendUint64(b, s.written.slots)
 	b = le.AppendUint64(b, s.written.members)
@@ -107,6 +110,10 @@ func (s *Server) base() []byte {
 	for _, o := range s.history {
 		b = le.AppendUint64(b, o.epoch)
 		b = append(b, o.head[:]...)
+	}
+	b = le.AppendUint32(b, uint32(len(dropped)))
+	for _, o := range dropped {
+		b = le.AppendUint64(b, o.epoch)
 	}
 	return b
 }
@@ -162,6 +169,11 @@ func (s *Server) parseBase(b []byte) error {
 		}
 		copy(o.head[:], c.take(32))
 		s.history = append(s.history, o)
+	}
+	for n := c.u32(); n > 0 && !c.short; n-- {
+		if err := s.cfg.Store.Delete(nameHistory(c.u64())); err != nil {
+			return err
+		}
 	}
 	if c.short || len(c.b) != 0 {
 		return ErrState
@@ -265,7 +277,8 @@ func (s *Server) apply(o *outcome) error {
 	}
 	if o.slots != nil {
 		s.written.slots = o.epoch
-		if err := s.putRecord(nameSlots, o.epoch, s.slots.Append(nil)); err != nil {
+		s.scratch = s.slots.Append(s.scratch[:0])
+		if err := s.putRecord(nameSlots, o.epoch, s.scratch); err != nil {
 			return err
 		}
 	}
@@ -276,11 +289,12 @@ func (s *Server) apply(o *outcome) error {
 		}
 	}
 	s.history = append(s.history, o)
-	if err := s.cfg.Store.Put(nameHistory(o.epoch), o.parts()...); err != nil {
+	if err := s.cfg.Store.Put(nameHistory(o.epoch), o.parts(&s.scratch)...); err != nil {
 		return err
 	}
 	dropped := s.forget()
-	if err := s.cfg.Store.Put(nameBase, s.base()); err != nil {
+	s.scratch = s.base(s.scratch[:0], dropped)
+	if err := s.cfg.Store.Put(nameBase, s.scratch); err != nil {
 		return err
 	}
 	for _, d := range dropped {
@@ -290,6 +304,7 @@ func (s *Server) apply(o *outcome) error {
 		d.dropped = true
 		s.dropped = append(s.dropped, d)
 	}
+	o.slots = nil // they are the state's
 	s.registered(o)
 	return nil
 }
@@ -299,6 +314,7 @@ func (s *Server) acknowledge(o *outcome) {
 	s.acked.set(o.users, o.acked)
 	s.through.set(o.users, o.through)
 	if o.slots != nil {
+		s.spareSlots = append(s.spareSlots, s.slots)
 		s.slots = o.slots
 	}
 }
