@@ -14,9 +14,10 @@ import (
 )
 
 const (
-	page  = 2 << 20 // of huge pages
-	least = 1 << 20 // what is smaller comes from the heap
-	idle  = 64      // requests that memory given back is kept for
+	page  = 2 << 20  // of huge pages
+	least = 1 << 20  // what is smaller comes from the heap
+	kept  = 16 << 10 // what is smaller than that is not kept either
+	idle  = 64       // requests that memory given back is kept for
 )
 
 // Arena is a source of bulk memory. It is safe for concurrent use.
@@ -28,10 +29,10 @@ type Arena struct {
 	bytes int
 }
 
-// mapping is memory of the system's.
+// mapping is memory of the system's, or some of the heap's that is kept.
 type mapping struct {
-	b     []byte // whole huge pages
-	whole []byte // what the system gave, around b
+	b     []byte // whole huge pages, if it is the system's
+	whole []byte // what the system gave, around b; nil for the heap's
 	since int    // requests before it was given back
 }
 
@@ -40,20 +41,25 @@ func New() *Arena { return &Arena{mine: map[*byte]mapping{}} }
 
 // Get returns n bytes of any content, aligned to a page if they are many.
 func (a *Arena) Get(n int) []byte {
-	if n < least {
+	if n < kept {
 		return heap(n)
 	}
 	size := (n + page - 1) / page * page
+	if n < least {
+		size = (n + 63) / 64 * 64
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.gets++
 	m, ok := a.reuse(size)
 	a.trim()
-	if !ok {
-		if m, ok = mapped(size); !ok {
-			return heap(n)
+	if !ok && n >= least {
+		if m, ok = mapped(size); ok {
+			a.bytes += size
 		}
-		a.bytes += size
+	}
+	if !ok {
+		m = mapping{b: heap(size)}
 	}
 	a.mine[&m.b[0]] = m
 	return m.b[:n]
@@ -84,9 +90,10 @@ func (a *Arena) takeFree(i int) mapping {
 func (a *Arena) trim() {
 	for i := len(a.free) - 1; i >= 0; i-- {
 		if a.gets-a.free[i].since >= idle {
-			m := a.takeFree(i)
-			a.bytes -= len(m.b)
-			unmap(m)
+			if m := a.takeFree(i); m.whole != nil {
+				a.bytes -= len(m.b)
+				unmap(m)
+			}
 		}
 	}
 }

@@ -306,7 +306,7 @@ func (s *Server) readControls(dir *token.Directory, roster Roster) error {
 		if int(s.storageTable[v]) != s.d {
 			continue
 		}
-		run := controls{first: row}
+		run := controls{clients: s.answering[:0], first: row}
 		for u := range n {
 			c := uint32(u*len(o.users) + v)
 			acked := s.acked[v][u]
@@ -323,6 +323,7 @@ func (s *Server) readControls(dir *token.Directory, roster Roster) error {
 		if err := s.answer(dir, &run, row); err != nil {
 			return err
 		}
+		s.answering = run.clients
 	}
 	return nil
 }

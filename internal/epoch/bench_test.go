@@ -44,6 +44,14 @@ func (v volatile) Put(name string, parts ...[]byte) error { return nil }
 func (v volatile) Get(string) ([]byte, error)             { return nil, commit.ErrNotFound }
 func (v volatile) Delete(string) error                    { return nil }
 
+// plainKeys is keys with another AEAD.
+type plainKeys struct {
+	epoch.Keys
+	aead session.AEAD
+}
+
+func (k plainKeys) AEAD(*session.Key) session.AEAD { return k.aead }
+
 type cluster struct {
 	g        *geometry.Geometry
 	schedule *keys.Schedule
@@ -59,7 +67,9 @@ type cluster struct {
 	perm     []uint32
 	// generation of the tokens that clients use
 	generation uint32
-	head       []byte // of the newest epoch, as a client learns it
+	head       []byte       // of the newest epoch, as a client learns it
+	aead       session.AEAD // of all sessions, if it is not nil
+	buf        []byte
 }
 
 func newCluster(tb testing.TB, channel string, n, m, workers int) *cluster {
@@ -93,6 +103,9 @@ func newClusterWith(tb testing.TB, channel string, n, m, workers int, change fun
 		if change != nil {
 			change(&cfg)
 		}
+		if k, ok := cfg.Keys.(plainKeys); ok {
+			c.aead = k.aead
+		}
 		s, err := epoch.New(cfg)
 		if err != nil {
 			tb.Fatal(err)
@@ -120,7 +133,9 @@ func newClusterWith(tb testing.TB, channel string, n, m, workers int, change fun
 				if role := uint8(r + 1); at == i {
 					s.Attach(uint64(id)<<2|uint64(role), id, role, [16]byte{})
 					key := keys.SimulatedClientKey([32]byte{3}, id)
-					c.up[id][r] = keys.Session(key, cell.Up, role, [16]byte{}, boot(at))
+					if c.up[id][r] = c.aead; c.aead == nil {
+						c.up[id][r] = keys.Session(key, cell.Up, role, [16]byte{}, boot(at))
+					}
 				}
 			}
 		}
@@ -183,7 +198,6 @@ func (c *cluster) submit(e uint64) {
 
 // pump carries frames until nothing is left to do.
 func (c *cluster) pump() {
-	var buf []byte
 	for busy := true; busy; {
 		busy = false
 		for i, s := range c.servers {
@@ -195,12 +209,12 @@ func (c *cluster) pump() {
 				busy = true
 				for k := range r.Peers {
 					f := &r.Peers[k]
-					buf = buf[:0]
+					c.buf = c.buf[:0]
 					for _, p := range f.Parts {
-						buf = append(buf, p...)
+						c.buf = append(c.buf, p...)
 					}
-					c.bytes += len(buf) + geometry.FrameHeaderBytes
-					c.servers[f.To].Frame(i, f.Header, buf)
+					c.bytes += len(c.buf) + geometry.FrameHeaderBytes
+					c.servers[f.To].Frame(i, f.Header, c.buf)
 					f.Sent()
 				}
 				for k := range r.Cells {
@@ -218,6 +232,9 @@ func (c *cluster) pump() {
 
 // down is how a client opens what its storage server sends it.
 func (c *cluster) down(id uint32, boot [16]byte) session.AEAD {
+	if c.aead != nil {
+		return c.aead
+	}
 	return keys.Session(keys.SimulatedClientKey([32]byte{3}, id), cell.Down, cell.RoleStorage, [16]byte{}, boot)
 }
 

@@ -89,6 +89,7 @@ type Server struct {
 	spareSlots   []*token.Slots   // memory for copies of the watermarks
 	clients      []uint32         // of the attempt's roster
 	spareClients []uint32         // memory for the next one's
+	answering    []uint32         // memory for those whose requests are answered at once
 	scratch      []byte           // what is made durable
 	links        []uint32         // scratch
 	batch        []session.Handle // scratch

@@ -15,19 +15,18 @@ func (t *Table) Seal(dst []byte, gap int, to []Handle, typ uint16, epoch uint64,
 			l.plain = make([]byte, width+cell.TagBytes)
 		}
 		plain := l.plain[:width]
-		ad := cell.MakeAD(&t.cfg.Cluster, cell.Down, t.cfg.Role, typ, t.cfg.Server)
-		ad.SetEpoch(epoch)
-		ad.SetAttempt(attempt)
-		var nonce [cell.NonceBytes]byte
-		cell.PutDownNonce(&nonce, epoch, attempt, typ)
+		l.ad = cell.MakeAD(&t.cfg.Cluster, cell.Down, t.cfg.Role, typ, t.cfg.Server)
+		l.ad.SetEpoch(epoch)
+		l.ad.SetAttempt(attempt)
+		cell.PutDownNonce(&l.nonce, epoch, attempt, typ)
 		stride := gap + width + cell.TagBytes
 		for i := len(to) * p / parts; i < len(to)*(p+1)/parts; i++ {
 			e := t.entry(to[i])
 			clear(plain)
 			compose(e.client, plain)
-			ad.SetClient(e.client)
+			l.ad.SetClient(e.client)
 			out := dst[i*stride+gap : i*stride+gap : (i+1)*stride]
-			t.cfg.AEAD(&e.down).Seal(out, nonce[:], plain, ad[:])
+			t.cfg.AEAD(&e.down).Seal(out, l.nonce[:], plain, l.ad[:])
 		}
 	})
 }

@@ -101,6 +101,8 @@ type Table struct {
 // lane is what one worker keeps: scratch and the outcome of its share.
 type lane struct {
 	plain   []byte
+	nonce   [cell.NonceBytes]byte // here, as what an interface is given is else made anew
+	ad      cell.AD
 	refused []Refused
 	fresh   []Handle
 	taken   int

@@ -151,11 +151,10 @@ func (t *Table) take(l *lane, h Handle, c *Cell) Refusal {
 	if s.salt == who.salt && c.Sequence <= who.sequence {
 		return OldSequence
 	}
-	var nonce [cell.NonceBytes]byte
-	cell.PutUpNonce(&nonce, c.Sequence, c.Type)
-	ad := cell.MakeAD(&t.cfg.Cluster, cell.Up, t.cfg.Role, c.Type, t.cfg.Server)
-	ad.SetEpoch(c.Epoch)
-	ad.SetClient(s.client)
+	cell.PutUpNonce(&l.nonce, c.Sequence, c.Type)
+	l.ad = cell.MakeAD(&t.cfg.Cluster, cell.Up, t.cfg.Role, c.Type, t.cfg.Server)
+	l.ad.SetEpoch(c.Epoch)
+	l.ad.SetClient(s.client)
 	// The first cell of an epoch is opened where it stays; what does not
 	// authenticate leaves zeros there.
 	taken := !late && t.pending.Present[slot]
@@ -163,7 +162,7 @@ func (t *Table) take(l *lane, h Handle, c *Cell) Refusal {
 	if !taken && !late {
 		to = t.pending.Cell(slot, t.cfg.CellBytes)[:0]
 	}
-	if _, err := t.cfg.AEAD(&s.up).Open(to, nonce[:], c.Sealed, ad[:]); err != nil {
+	if _, err := t.cfg.AEAD(&s.up).Open(to, l.nonce[:], c.Sealed, l.ad[:]); err != nil {
 		return BadTag
 	}
 	// The cell is new, and its client's: what is addressed to the client comes
