@@ -121,14 +121,19 @@ func (o *modelOptions) read(say func(string)) (model.Calibration, error) {
 	if err != nil {
 		return c, err
 	}
-	small := model.Runs(rows, o.mode, fitted)
-	if len(small) == 0 {
-		return c, fmt.Errorf("%w: %s has no rows of TEEMS with mode %s and at most %d clients to fit to", model.ErrModel, o.rows, o.mode, fitted)
-	}
-	if c, err = c.Fit(o.mode, small); err != nil {
+	small, err := experiment.Read(os.DirFS(filepath.Join(o.rows, experiment.CalibrationDir)), say)
+	if err != nil {
 		return c, err
 	}
-	line := fmt.Sprintf("fitted to %d rows of up to 2^16 clients", len(small))
+	rows = append(rows, small...)
+	runs := model.Runs(rows, o.mode, fitted)
+	if len(runs) == 0 {
+		return c, fmt.Errorf("%w: %s has no rows of TEEMS with mode %s and at most %d clients to fit to: run teems repro --calibrate --data %s", model.ErrModel, o.rows, o.mode, fitted, o.rows)
+	}
+	if c, err = c.Fit(o.mode, runs); err != nil {
+		return c, err
+	}
+	line := fmt.Sprintf("fitted to %d rows of up to 2^16 clients", len(runs))
 	if large := slices.DeleteFunc(model.Runs(rows, o.mode, 0), func(r model.Run) bool { return r.N <= fitted }); len(large) > 0 {
 		off, err := model.Model{Calibration: c, Mode: o.mode}.Error(large)
 		if err != nil {

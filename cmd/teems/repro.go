@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +19,7 @@ import (
 type reproOptions struct {
 	data           string
 	redraw, plan   bool
+	calibrate      bool
 	tables         bool
 	bandwidth      float64 // Gbit/s
 	epochs, sparta int
@@ -45,6 +47,7 @@ goes on from there.
   OVERLOAD_CORES=1 SHRINK_TO_MEM=1 teems repro --data DIR  any machine
   teems repro --plan                                       what is left to run, and how
   teems repro -n --data DIR                                draws again, runs nothing
+  teems repro --calibrate --data DIR                       small runs, for teems model --data DIR
   teems repro -n --data experiments/published --tables     the published tables`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
@@ -53,6 +56,7 @@ goes on from there.
 	f.StringVar(&o.data, "data", "data", "folder of the results")
 	f.BoolVarP(&o.redraw, "redraw", "n", false, "run nothing: print tables and draw pictures from the rows that there are")
 	f.BoolVar(&o.plan, "plan", false, "run nothing: print what is left to run")
+	f.BoolVar(&o.calibrate, "calibrate", false, "instead of the figures run small systems, to which teems model is fitted, into the folder "+experiment.CalibrationDir+" of --data")
 	f.BoolVar(&o.tables, "tables", false, "with -n: print tables, do not draw")
 	f.Float64Var(&o.bandwidth, "bandwidth", experiment.DefaultBandwidth/1e9, "Gbit/s at which the report adds the time of bytes_max to epochs of ours")
 	f.IntVar(&o.epochs, "epochs", 3, "epochs of an experiment, after the warm-up")
@@ -65,6 +69,8 @@ goes on from there.
 
 func (o *reproOptions) check() error {
 	switch {
+	case o.redraw && o.calibrate:
+		return usageError("-n draws the figures' rows, and --calibrate runs others: choose one")
 	case o.redraw && o.plan:
 		return usageError("-n draws what there is, and --plan shows what is missing: choose one")
 	case o.tables && !o.redraw:
@@ -97,6 +103,10 @@ func (o *reproOptions) run(cmd *cobra.Command) error {
 		Dir: o.data, Machine: m, Options: o.fit.options(), Bandwidth: bandwidth, Out: out, Say: say, Progress: repro.Lines(say),
 		Free:    func() uint64 { return probe.Look(probe.ThisHost()).Memory.Available },
 		Runners: map[string]experiment.Runner{experiment.TEEMS: &ours, experiment.Sparta: theirs},
+	}
+	if o.calibrate {
+		c.Dir = filepath.Join(o.data, experiment.CalibrationDir)
+		c.Experiments, c.Options.Multiplexed, c.RowsOnly = experiment.Calibration(), true, true
 	}
 	if o.plan {
 		return repro.PrintPlan(c)

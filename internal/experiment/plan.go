@@ -121,6 +121,26 @@ func Comparator(cores int) []Experiment {
 	return all
 }
 
+// CalibrationDir is the folder, within that of the results, of the rows that the
+// model is fitted to.
+const CalibrationDir = "calibration"
+
+// Calibration returns the small runs that the model is fitted to, with one thread
+// a server and multiplexed clients: few and many clients, and few and many
+// servers, whose costs are told apart that way.
+func Calibration() []Experiment {
+	var all []Experiment
+	for _, channel := range Channels {
+		for log := 13; log <= 16; log++ {
+			for _, m := range []int{4, 16, 72} {
+				all = append(all, Experiment{TEEMS, channel, 1 << log, m, 1, CellBytes, nil})
+			}
+		}
+	}
+	Sort(all)
+	return all
+}
+
 // Sort puts experiments into the order in which they run: smallest first by
 // clients, then by threads in all, then the comparator behind the system, then
 // the channels in turn.

@@ -93,3 +93,22 @@ func TestComparator(t *testing.T) {
 		}
 	}
 }
+
+// The model is fitted to what it is not checked on: no run of the calibration is
+// one of a figure, and all have fewer clients than the largest of those.
+func TestCalibration(t *testing.T) {
+	published := map[Key]bool{}
+	for _, e := range Plan() {
+		published[e.Key()] = true
+	}
+	seen := map[Key]bool{}
+	for _, e := range Calibration() {
+		if published[e.Key()] || seen[e.Key()] || e.N > 1<<16 || e.System != TEEMS {
+			t.Errorf("%v", e)
+		}
+		seen[e.Key()] = true
+	}
+	if len(seen) != 24 {
+		t.Errorf("%d runs", len(seen))
+	}
+}

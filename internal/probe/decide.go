@@ -14,6 +14,8 @@ const OwnNetwork = "unshare --net --map-root-user"
 type Options struct {
 	Overload bool // several threads on one core
 	Shrink   bool // fewer clients
+
+	Multiplexed bool // multiplexed clients even where sockets fit
 }
 
 // The variables that set Options, as in the published artifact.
@@ -84,7 +86,7 @@ func (m Machine) Decide(e experiment.Experiment, o Options) (Decision, error) {
 			break
 		}
 	}
-	if e.System == experiment.TEEMS {
+	if e.System == experiment.TEEMS && !o.Multiplexed {
 		if err := m.sockets(&d); err != nil {
 			return Decision{}, err
 		}

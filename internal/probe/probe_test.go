@@ -122,6 +122,14 @@ func TestSmallMachine(t *testing.T) {
 
 // Where tracked connections are too few, a process that may goes on in a network
 // of its own, and no process needs to if none are tracked.
+func TestMultiplexed(t *testing.T) {
+	for _, d := range examine(t, published(), Options{Multiplexed: true}).Experiments {
+		if !d.Fits || d.Mode != experiment.Multiplexed || len(d.Why) > 0 {
+			t.Errorf("%v: %+v", d.Experiment, d)
+		}
+	}
+}
+
 func TestTrackedConnections(t *testing.T) {
 	last := func(h Host) Decision {
 		for _, d := range examine(t, h, Options{Overload: true}).Experiments {

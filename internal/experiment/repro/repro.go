@@ -49,6 +49,7 @@ type Config struct {
 
 	// Experiments replaces the published ones and the comparator's; nil: those.
 	Experiments []experiment.Experiment
+	RowsOnly    bool // no tables and no pictures at the end
 }
 
 func (c *Config) fill() {
@@ -196,8 +197,10 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	if err := Redraw(c.Dir, c.Bandwidth, true, c.Out, c.Say); err != nil {
-		return err
+	if !c.RowsOnly {
+		if err := Redraw(c.Dir, c.Bandwidth, true, c.Out, c.Say); err != nil {
+			return err
+		}
 	}
 	if len(failed) > 0 {
 		return fmt.Errorf("%w: %w", ErrFailed, errors.Join(failed...))
