@@ -87,7 +87,7 @@ var inputs = []input{
 		"internal/node/deployment os.CreateTemp", "internal/node/deployment os.Remove", "internal/node/deployment os.Rename", "internal/node/deployment os.Open",
 		"cmd/teems-server os.Stderr", "cmd/teems-server os.NewFile", "cmd/teems-server os.DevNull", "cmd/teems-server os.Exit",
 		"cmd/teems-server syscall.Open", "cmd/teems-server syscall.Close", "cmd/teems-server syscall.Dup3", "cmd/teems-server syscall.Syscall",
-		"cmd/teems-server syscall.RawSyscall6", "cmd/teems-server syscall.Setrlimit", "cmd/teems-server runtime/debug.SetTraceback",
+		"cmd/teems-server syscall.RawSyscall6", "cmd/teems-server syscall.Setrlimit", "cmd/teems-server runtime/debug.SetTraceback", "cmd/teems-server runtime/debug.SetGCPercent",
 		"internal/arena syscall.Mmap", "internal/arena syscall.Munmap", "internal/arena syscall.Madvise",
 	}},
 }

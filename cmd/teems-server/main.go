@@ -31,6 +31,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -66,7 +67,14 @@ func run(args, environment []string) int {
 	return hardened(func(stderr io.Writer) int { return command(args, environment, stderr) })
 }
 
+// heapGrowth is by how many parts of a hundred the heap may grow before garbage
+// is collected. The bulk of a server's memory is not the collector's, what is
+// holds few pointers, and an epoch leaves little garbage: a collection costs
+// milliseconds, and the heap's slack is memory that a TEE has to find.
+const heapGrowth = 50
+
 func command(args, environment []string, stderr io.Writer) int {
+	debug.SetGCPercent(heapGrowth)
 	for _, v := range environment {
 		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "GO") {
 			fmt.Fprintf(stderr, "teems-server: the environment variable %s is set, and Go's runtime may read it: start the server with an empty environment (env -i teems-server ...)\n", name)
