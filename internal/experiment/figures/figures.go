@@ -109,8 +109,8 @@ func times(r *experiment.Report, figure int, channel string) Picture {
 	if figure == 8 {
 		p.X, p.XNames = "cores of all servers (M T)", nil
 	}
-	for _, s := range r.Series {
-		if s.Figure != figure || s.Channel != channel || len(s.Points) == 0 {
+	for _, s := range byMode(r.Series) {
+		if s.Figure != figure || s.Channel != channel {
 			continue
 		}
 		l := Line{Name: lineName(s, figure), Style: styleOf(s)}
@@ -130,25 +130,54 @@ func times(r *experiment.Report, figure int, channel string) Picture {
 // has the style of the first; the legend tells them apart.
 var sources = []string{"ours", "Sparta-SB", "published"}
 
-func styleOf(s experiment.Series) int { return max(slices.Index(sources, s.Source.Name), 0) }
+func styleOf(s experiment.Series) int {
+	if s.Points[0].Mode == experiment.Sockets {
+		return 2 * len(sources)
+	}
+	return max(slices.Index(sources, s.Source.Name), 0)
+}
+
+// byMode makes a line for each mode of the client simulator where a series has
+// several: with clients' own connections an epoch costs other things. Series
+// without points are left out.
+func byMode(all []experiment.Series) []experiment.Series {
+	var out []experiment.Series
+	for _, s := range all {
+		points := map[string][]experiment.Point{}
+		var modes []string
+		for _, p := range s.Points {
+			if !slices.Contains(modes, p.Mode) {
+				modes = append(modes, p.Mode)
+			}
+			points[p.Mode] = append(points[p.Mode], p)
+		}
+		for _, mode := range modes {
+			s.Points = points[mode]
+			out = append(out, s)
+		}
+	}
+	return out
+}
 
 // lineName adds to the source what a reader has to know of the line.
 func lineName(s experiment.Series, figure int) string {
-	name, overloaded, multiplexed := s.Source.String(), false, false
+	name, overloaded := s.Source.String(), false
 	if s.Source.Name == "Sparta-SB" {
 		name += ", data structure only"
 	}
 	low, high := s.Points[0].N, s.Points[0].N
 	for _, p := range s.Points {
 		overloaded = overloaded || p.Overloaded
-		multiplexed = multiplexed || p.Mode == experiment.Multiplexed
 		low, high = min(low, p.N), max(high, p.N)
 	}
 	if overloaded {
 		name += ", overloaded cores"
 	}
-	if multiplexed {
+	switch s.Points[0].Mode {
+	case experiment.Multiplexed:
 		name += ", clients multiplexed"
+	case experiment.Sockets:
+		name += ", clients with connections of their own"
 	}
 	if figure == 8 && low == high && high < 1<<20 {
 		name += fmt.Sprintf(", N = %s", powers(float64(high)))
@@ -163,8 +192,8 @@ func coreSeconds(r *experiment.Report, channel string) Picture {
 		Title: "Core-seconds per 2^20 messages, " + channelName(channel),
 		X:     "clients", Y: "core-seconds", XNames: powers,
 	}
-	for _, s := range r.Series {
-		if s.Channel != channel || len(s.Points) == 0 {
+	for _, s := range byMode(r.Series) {
+		if s.Channel != channel {
 			continue
 		}
 		l := Line{Name: lineName(s, 7), Bare: s.Figure == 8, Style: styleOf(s)}

@@ -70,3 +70,23 @@ func TestSteps(t *testing.T) {
 		t.Error(floor125(0.37), ceil125(0.37), floor125(1), ceil125(2), ceil125(7))
 	}
 }
+
+// Clients with connections of their own and multiplexed ones are two lines.
+func TestByMode(t *testing.T) {
+	r := report(t)
+	points := []experiment.Point{
+		{N: 1 << 15, M: 4, T: 4, Mean: 1, CoreSeconds: 2, Mode: experiment.Sockets},
+		{N: 1 << 18, M: 4, T: 4, Mean: 2, CoreSeconds: 3, Mode: experiment.Multiplexed},
+	}
+	r.Series = append([]experiment.Series{{Figure: 7, Channel: experiment.ID, Source: experiment.Source{Name: "ours", Machine: "here"}, Points: points}}, r.Series...)
+	names, pictures := Pictures(r)
+	for i, p := range pictures {
+		if names[i] != "figure7-id" && names[i] != "core-seconds-id" {
+			continue
+		}
+		if len(p.Lines) < 3 || p.Lines[0].Style == p.Lines[1].Style || len(p.Lines[0].Points) != 1 || len(p.Lines[1].Points) != 1 ||
+			!strings.Contains(p.Lines[0].Name, "connections of their own") || !strings.Contains(p.Lines[1].Name, "multiplexed") {
+			t.Errorf("%s: %+v", names[i], p.Lines)
+		}
+	}
+}
