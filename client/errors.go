@@ -31,7 +31,8 @@ var (
 	ErrBusy = errors.New("client: too many clients are registering: try again")
 	// ErrRegistrationRefused: the server would not register this client.
 	ErrRegistrationRefused = errors.New("client: the registration was refused")
-	// ErrNotRegistered: the servers do not know this client.
+	// ErrNotRegistered: the servers do not know this client, or not by this key: an
+	// identity from a registration that is refused is ErrKeyReplaced as well.
 	ErrNotRegistered = errors.New("client: the cluster does not know this client: register")
 	// ErrKeyReplaced: the same client has registered again since.
 	ErrKeyReplaced = errors.New("client: this identity has been replaced by a later registration: use that one")

@@ -152,6 +152,9 @@ func (f *fake) serve(conn net.Conn) {
 		e.server = uint32(f.m.g.Storages()[f.m.g.StorageOf(self)])
 	}
 	f.mu.Unlock()
+	if !keys.CheckAttach(key, f.m.cluster, e.server, p.Role, attach.Client, attach.Salt, attach.Proof) {
+		f.t.Errorf("an attachment of role %d without a proof", p.Role)
+	}
 	if _, err := conn.Write((&wire.Attached{Server: e.server, Salt: salt}).Append(nil)); err != nil {
 		return
 	}

@@ -134,7 +134,10 @@ func (l *link) once(gateway string) error {
 	c.mu.Lock()
 	l.least = c.heads.newest.Epoch
 	c.mu.Unlock()
-	attach := wire.Attach{Client: c.id.id, Salt: c.salt}
+	attach := wire.Attach{
+		Client: c.id.id, Salt: c.salt,
+		Proof: keys.AttachProof(c.id.clientKey, c.m.cluster, l.server, l.role, c.id.id, c.salt),
+	}
 	first := wire.Preamble{Service: wire.ServiceCells, Role: l.role}.Append(nil)
 	if err := l.write(attach.Append(first)); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -194,11 +197,8 @@ func (l *link) attached(m *wire.Attached) error {
 	if m.Server != l.server {
 		return fmt.Errorf("%w: server %d answered in place of server %d: the gateway has another manifest", errProtocol, m.Server, l.server)
 	}
-	if m.Generation > c.id.generation {
-		return ErrKeyReplaced
-	}
-	if m.Generation < c.id.generation {
-		return fmt.Errorf("%w: its server knows an earlier registration only", ErrNotRegistered)
+	if m.Generation != c.id.generation { // the server took a proof made with this one's key
+		return fmt.Errorf("%w: an attachment of generation %d was answered with %d", errProtocol, c.id.generation, m.Generation)
 	}
 	l.up = keys.Session(c.id.clientKey, cell.Up, l.role, c.salt, m.Salt)
 	l.down = keys.Session(c.id.clientKey, cell.Down, l.role, c.salt, m.Salt)
@@ -213,7 +213,11 @@ func (l *link) attached(m *wire.Attached) error {
 func (l *link) refusedBy(m *wire.Refused) error {
 	switch m.Code {
 	case wire.CodeUnknownClient:
-		return ErrNotRegistered
+		if l.c.id.register == nil {
+			return ErrNotRegistered
+		}
+		// Servers do not say whether it was the ID or the key.
+		return fmt.Errorf("%w; or %w", ErrNotRegistered, ErrKeyReplaced)
 	case wire.CodeWrongSize:
 		return fmt.Errorf("%w: %v", errProtocol, m.Code)
 	case wire.CodeBadTag:

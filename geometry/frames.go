@@ -15,13 +15,13 @@ const (
 	CellFrameHeaderBytes = 5 // length u32, type u8: on every link but those between servers
 	PreambleBytes        = 8
 
-	AttachBytes         = 20 // client to gateway
+	AttachBytes         = 36 // client to gateway
 	AttachedBytes       = 24 // gateway to client
 	ClientCellHeadBytes = 20 // client to gateway, before the sealed cell
 	ServerCellHeadBytes = 12 // gateway to client, before the sealed cell
 	RefusedBytes        = 12 // gateway to client
 	SessionBytes        = 4  // what the frames above grow by between gateway and server
-	GatewayAttachBytes  = 28 // gateway to server: also the role
+	GatewayAttachBytes  = 44 // gateway to server: also the role
 	ProposeHeadBytes    = 12 // before the roster
 	StatusHeadLimit     = 4096
 	StoppedLimit        = 1024 // a reason, UTF-8

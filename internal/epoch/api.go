@@ -20,6 +20,9 @@ type Keys interface {
 	ClientKey(id uint32, keyHash [32]byte, generation uint32) [32]byte
 	// SimulatedClientKey is the key of a client that exists at genesis for a simulation.
 	SimulatedClientKey(id uint32) [32]byte
+	// CheckAttach says, in constant time, whether the proof of an attachment was
+	// made with the client's key, for this server, role, client and salt.
+	CheckAttach(clientKey, cluster [32]byte, server uint32, role uint8, client uint32, clientSalt, proof [16]byte) bool
 	// SessionKey is the key of one direction of one session.
 	SessionKey(clientKey [32]byte, direction, role uint8, clientSalt, serverSalt [16]byte) session.Key
 	// AEAD makes the AEAD of a session's key.

@@ -72,6 +72,11 @@ type cluster struct {
 	buf        []byte
 }
 
+// attachProof is that of a simulated client, to a server by its index.
+func attachProof(server int, client uint32, role uint8, salt [16]byte) [16]byte {
+	return keys.AttachProof(keys.SimulatedClientKey([32]byte{3}, client), [32]byte{1}, uint32(server), role, client, salt)
+}
+
 func newCluster(tb testing.TB, channel string, n, m, workers int) *cluster {
 	return newClusterWith(tb, channel, n, m, workers, nil)
 }
@@ -131,7 +136,7 @@ func newClusterWith(tb testing.TB, channel string, n, m, workers int, change fun
 		for id := range uint32(n) {
 			for r, at := range c.at(id) {
 				if role := uint8(r + 1); at == i {
-					s.Attach(uint64(id)<<2|uint64(role), id, role, [16]byte{})
+					s.Attach(uint64(id)<<2|uint64(role), id, role, [16]byte{}, attachProof(i, id, role, [16]byte{}))
 					key := keys.SimulatedClientKey([32]byte{3}, id)
 					if c.up[id][r] = c.aead; c.aead == nil {
 						c.up[id][r] = keys.Session(key, cell.Up, role, [16]byte{}, boot(at))

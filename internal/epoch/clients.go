@@ -10,9 +10,11 @@ import (
 // mostAsked is how many registrations wait at a time.
 const mostAsked = 4096
 
-// Attach adds a session that claims to be a client's, in a role. The upper half
-// of its ID names the link that it comes over.
-func (s *Server) Attach(id uint64, client uint32, role uint8, salt [16]byte) {
+// Attach adds a session of a client's start, which its salt tells, in a role. The
+// upper half of its ID names the link that it comes over. Without a proof that
+// its author has the client's key, as without such a client, it is refused, and
+// changes no other session. That the proof is right is public.
+func (s *Server) Attach(id uint64, client uint32, role uint8, salt, proof [16]byte) {
 	if s.stopped != nil {
 		return
 	}
@@ -23,7 +25,7 @@ func (s *Server) Attach(id uint64, client uint32, role uint8, salt [16]byte) {
 	}
 	m := s.members.find(client)
 	if t == nil || m == nil || role != cell.RoleIngestion && role != cell.RoleStorage || int(owners[int(client)%len(owners)]) != index {
-		s.ready.Refused = append(s.ready.Refused, Refused{Session: id, Code: session.UnknownClient})
+		s.unknown(id)
 		return
 	}
 	k := s.cfg.Keys
@@ -33,6 +35,10 @@ func (s *Server) Attach(id uint64, client uint32, role uint8, salt [16]byte) {
 	} else {
 		key = k.SimulatedClientKey(client)
 	}
+	if !k.CheckAttach(key, s.cfg.Cluster, uint32(s.cfg.Self), role, client, salt, proof) {
+		s.unknown(id)
+		return
+	}
 	x, displaced, gaveWay := t.Attach(id, client, salt,
 		k.SessionKey(key, cell.Up, role, salt, s.cfg.Boot), k.SessionKey(key, cell.Down, role, salt, s.cfg.Boot))
 	if gaveWay {
@@ -40,6 +46,11 @@ func (s *Server) Attach(id uint64, client uint32, role uint8, salt [16]byte) {
 	}
 	s.ready.Attached = append(s.ready.Attached, Attached{Session: id, Generation: m.generation})
 	t.Welcome(x)
+}
+
+// unknown refuses an attachment.
+func (s *Server) unknown(id uint64) {
+	s.ready.Refused = append(s.ready.Refused, Refused{Session: id, Code: session.UnknownClient})
 }
 
 // Detach removes a session.

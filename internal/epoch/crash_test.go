@@ -112,7 +112,7 @@ func announcements(t *testing.T, s *epoch.Server, boot byte) map[uint64][2]strin
 func TestCrashKeepsAnnouncements(t *testing.T) {
 	d := &disk{m: map[string][]byte{}}
 	s := single(t, d, 1)
-	s.Attach(1, 0, cell.RoleStorage, [16]byte{9})
+	s.Attach(1, 0, cell.RoleStorage, [16]byte{9}, attachProof(0, 0, cell.RoleStorage, [16]byte{9}))
 	said := announcements(t, s, 1)
 	for e := uint64(1); e <= 5; e++ {
 		if e == 5 {
@@ -128,7 +128,7 @@ func TestCrashKeepsAnnouncements(t *testing.T) {
 	d.crash = nil
 	s = single(t, d, 2)
 	compared := 0
-	s.Attach(1, 0, cell.RoleStorage, [16]byte{9})
+	s.Attach(1, 0, cell.RoleStorage, [16]byte{9}, attachProof(0, 0, cell.RoleStorage, [16]byte{9}))
 	for k, v := range announcements(t, s, 2) {
 		if w, ok := said[k]; ok && w != v {
 			t.Errorf("of epoch %d it said %v before, and says %v now", k, w, v)

@@ -18,7 +18,7 @@ func TestBacklogOfASessionThatIsGone(t *testing.T) {
 		c.drain()
 	}
 	const link = 7 << 32
-	s.Attach(link|1, 0, cell.RoleStorage, [16]byte{})
+	s.Attach(link|1, 0, cell.RoleStorage, [16]byte{}, attachProof(0, 0, cell.RoleStorage, [16]byte{}))
 	c.drain()
 	s.Hold(7, true)
 	var nonce [cell.NonceBytes]byte
@@ -29,7 +29,7 @@ func TestBacklogOfASessionThatIsGone(t *testing.T) {
 	s.Cells([]session.Cell{{Session: link | 1, Type: cell.TypeControl, Epoch: 4, Sequence: 1,
 		Sealed: up.Seal(nil, nonce[:], make([]byte, c.g.ControlBytes()), ad[:])}})
 	s.Detach(link | 1)
-	s.Attach(link|2, 1, cell.RoleStorage, [16]byte{})
+	s.Attach(link|2, 1, cell.RoleStorage, [16]byte{}, attachProof(0, 1, cell.RoleStorage, [16]byte{}))
 	s.Hold(7, false)
 	for _, x := range c.drain() {
 		if x.session == link|2 && x.typ == cell.TypeDelivery {

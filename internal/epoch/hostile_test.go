@@ -194,8 +194,6 @@ func TestBacklogIsSentOnce(t *testing.T) {
 		}
 		c.pump()
 	}
-	s.Attach(999, 0, cell.RoleStorage, [16]byte{})
-	c.pump()
 	key := keys.SimulatedClientKey([32]byte{3}, 0)
 	up := keys.Session(key, cell.Up, cell.RoleStorage, [16]byte{}, [16]byte{})
 	var batch []session.Cell
@@ -209,6 +207,9 @@ func TestBacklogIsSentOnce(t *testing.T) {
 			Sealed: up.Seal(nil, nonce[:], make([]byte, c.g.ControlBytes()), ad[:])}
 		batch = append(batch, x)
 	}
+	s.Cells(batch[1:2]) // the first session is proved, and stays when another one comes
+	batch = append(batch[:1], batch[2:]...)
+	s.Attach(999, 0, cell.RoleStorage, [16]byte{}, attachProof(0, 0, cell.RoleStorage, [16]byte{}))
 	for i := range batch {
 		s.Cells(batch[i : i+1])
 	}
@@ -240,7 +241,7 @@ func TestReplayTakesNothingOver(t *testing.T) {
 			victim = x
 		}
 	}
-	s.Attach(999, 0, cell.RoleStorage, [16]byte{})
+	s.Attach(999, 0, cell.RoleStorage, [16]byte{}, attachProof(0, 0, cell.RoleStorage, [16]byte{}))
 	victim.Session = 999
 	s.Cells([]session.Cell{victim})
 	for r := s.Ready(); !r.Empty(); r = s.Ready() {

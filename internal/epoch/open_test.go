@@ -132,11 +132,11 @@ func TestAnnouncedToTheRest(t *testing.T) {
 		}
 	}
 	const claims, moved = 999, 1000
-	s.Attach(claims, 0, cell.RoleStorage, [16]byte{7})
+	s.Attach(claims, 0, cell.RoleStorage, [16]byte{7}, attachProof(0, 0, cell.RoleStorage, [16]byte{7}))
 	c.give(1)
 	want("attached", c.drain(), claims, 1, 0)
 	c.propose(t, 1)
-	s.Attach(moved, 1, cell.RoleStorage, [16]byte{})
+	s.Attach(moved, 1, cell.RoleStorage, [16]byte{}, attachProof(0, 1, cell.RoleStorage, [16]byte{}))
 	cells := c.drain()
 	want("without a proof", cells, claims, 2, 0)
 	want("attached when the epoch was final", cells, moved, 2, 0)
@@ -167,7 +167,7 @@ func TestAttachedWhileRouted(t *testing.T) {
 	if s.Status().Committed != 0 || s.Status().Open != 2 {
 		t.Fatalf("%+v", s.Status())
 	}
-	s.Attach(999, 3, cell.RoleStorage, [16]byte{})
+	s.Attach(999, 3, cell.RoleStorage, [16]byte{}, attachProof(at, 3, cell.RoleStorage, [16]byte{}))
 	c.submit(2)
 	var mine []session.Cell
 	for _, x := range c.subs[at] {
@@ -223,7 +223,7 @@ func TestSentAgainIsTheSame(t *testing.T) {
 	}
 	again := 0
 	for role, id := range map[uint8]uint64{cell.RoleIngestion: 1001, cell.RoleStorage: 1002} {
-		s.Attach(id, 5, role, [16]byte{})
+		s.Attach(id, 5, role, [16]byte{}, attachProof(0, 5, role, [16]byte{}))
 		c.submit(5)
 		for _, x := range c.subs[0] {
 			if x.Session == 5<<2|uint64(role) {

@@ -141,6 +141,9 @@ func (f *fakeServer) serve(conn net.Conn) {
 			if _, ok := f.sessions[m.Session]; ok {
 				f.t.Errorf("session %d attached twice", m.Session)
 			}
+			if own := attachOf(m.Client); m.Salt != own.Salt || m.Proof != own.Proof {
+				f.t.Errorf("client %d: salt %x and proof %x are not its own", m.Client, m.Salt, m.Proof)
+			}
 			f.sessions[m.Session] = m
 			f.attaches++
 			if f.silent {
@@ -264,12 +267,17 @@ func (tr *trial) dial() net.Conn {
 	return conn
 }
 
+// attachOf is a client's, which a gateway passes on as it is.
+func attachOf(id uint32) *wire.Attach {
+	return &wire.Attach{Client: id, Salt: [16]byte{1, byte(id)}, Proof: [16]byte{2, byte(id)}}
+}
+
 // start connects and sends Attach, and reads nothing.
 func (tr *trial) start(role uint8, id uint32) *fakeClient {
 	tr.t.Helper()
 	c := &fakeClient{tr: tr, conn: tr.dial(), role: role, id: id}
 	c.in = wire.NewReader(c.conn, 4096)
-	m := wire.Attach{Client: id}
+	m := attachOf(id)
 	c.write(m.Append(wire.Preamble{Service: wire.ServiceCells, Role: role}.Append(nil)))
 	return c
 }

@@ -86,7 +86,7 @@ func TestGarbage(t *testing.T) {
 	tr := newTrial(t, 1, nil)
 	good := tr.attach(1, 1)
 	preamble := wire.Preamble{Service: wire.ServiceCells, Role: 1}.Append(nil)
-	attach := (&wire.Attach{Client: 2}).Append(bytes.Clone(preamble))
+	attach := attachOf(2).Append(bytes.Clone(preamble))
 	c := fakeClient{tr: tr, role: 1, id: 2}
 	other := fakeClient{tr: tr, role: 2, id: 2}
 	for _, test := range []struct {
@@ -103,7 +103,7 @@ func TestGarbage(t *testing.T) {
 		{"a cell of the other role", append(bytes.Clone(attach), other.cell(1, 1)...), wire.CodeWrongSize},
 		{"oversize", append(bytes.Clone(attach), 0xff, 0xff, 0xff, 0x7f, 3), wire.CodeWrongSize},
 		{"unknown type", append(bytes.Clone(attach), 1, 0, 0, 0, 77, 0), wire.CodeWrongSize},
-		{"beyond the capacity", (&wire.Attach{Client: 1 << 31}).Append(bytes.Clone(preamble)), wire.CodeUnknownClient},
+		{"beyond the capacity", attachOf(1 << 31).Append(bytes.Clone(preamble)), wire.CodeUnknownClient},
 	} {
 		conn := tr.dial()
 		conn.Write(test.send)
@@ -311,7 +311,7 @@ func TestPipes(t *testing.T) {
 	near, far := net.Pipe()
 	ln.conns <- far
 	c := &fakeClient{tr: &trial{t: t, geometry: g}, conn: near, in: wire.NewReader(near, 4096), role: 2, id: 9}
-	c.write((&wire.Attach{Client: 9}).Append(wire.Preamble{Service: wire.ServiceCells, Role: 2}.Append(nil)))
+	c.write(attachOf(9).Append(wire.Preamble{Service: wire.ServiceCells, Role: 2}.Append(nil)))
 	c.attached()
 	for n := range uint64(10) {
 		c.exchange(n + 1)

@@ -132,7 +132,7 @@ func (l *link) attach(c *client) bool {
 }
 
 func (l *link) appendAttach(c *client) {
-	m := wire.FrontAttach{Session: c.session, Role: c.role, Client: c.attach.Client, Salt: c.attach.Salt}
+	m := wire.FrontAttach{Session: c.session, Role: c.role, Client: c.attach.Client, Salt: c.attach.Salt, Proof: c.attach.Proof}
 	l.out = m.Append(l.out)
 }
 

@@ -28,6 +28,13 @@ func BenchmarkSession(b *testing.B) {
 	}
 }
 
+func BenchmarkAttachProof(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		AttachProof(keyHash, cluster, 3, 1, 71, saltA)
+	}
+}
+
 func BenchmarkClientKey(b *testing.B) {
 	s := New(master, cluster, 1)
 	b.ReportAllocs()

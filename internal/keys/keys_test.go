@@ -38,6 +38,7 @@ func TestGolden(t *testing.T) {
 	clientKey := s.ClientKey(71, keyHash, 2)
 	session := SessionKey(clientKey, 1, 2, saltA, saltB)
 	simulated := SimulatedClientKey(master, 71)
+	proof := AttachProof(clientKey, cluster, 3, 2, 71, saltA)
 	token, derived := s.Derive("token"), s.Derive("some", nil, []byte("ab"))
 	head := s.HeadMAC(9, keyHash)
 	next := master.Next([]byte("a"), []byte("bc"))
@@ -54,6 +55,7 @@ func TestGolden(t *testing.T) {
 		{"client", clientKey[:], "a487edb7e5c5ed2f5056ae4d4383e318a10f128d1cc44fed68d309f22222109d"},
 		{"simulated", simulated[:], "9ef49c777abba6c01239511012758df6655c741be08b0a8c81aead99c611b97b"},
 		{"session", session[:], "6512e05646bf1819210b75ed4159f54f7265bb101a6849902d01f9b54dc0f2ef"},
+		{"attachment", proof[:], "025760d4c9dede837371ade5422b78dc"},
 		{"tag of a token", tag1, "f47c4f20635e5ced631b7d9944961b5a"},
 		{"tag of a pass", tag2, "4740926014160b35bbff81ba181d0806"},
 		{"head", head[:], "4b28fa2a641362b516b7dd1f93db2372"},
@@ -131,6 +133,34 @@ func TestSessionsDiffer(t *testing.T) {
 	}
 	if _, err := down.Open(nil, count(0, 12), sealed, []byte("ad")); err == nil {
 		t.Error("the other direction opened it")
+	}
+}
+
+// TestAttachProof: a proof is for one key, cluster, server, role, client and salt.
+func TestAttachProof(t *testing.T) {
+	proof := AttachProof(keyHash, cluster, 3, 2, 71, saltA)
+	if !CheckAttach(keyHash, cluster, 3, 2, 71, saltA, proof) {
+		t.Error("refused")
+	}
+	for name, taken := range map[string]bool{
+		"key":     CheckAttach([32]byte{}, cluster, 3, 2, 71, saltA, proof),
+		"cluster": CheckAttach(keyHash, keyHash, 3, 2, 71, saltA, proof),
+		"server":  CheckAttach(keyHash, cluster, 4, 2, 71, saltA, proof),
+		"role":    CheckAttach(keyHash, cluster, 3, 1, 71, saltA, proof),
+		"client":  CheckAttach(keyHash, cluster, 3, 2, 70, saltA, proof),
+		"salt":    CheckAttach(keyHash, cluster, 3, 2, 71, saltB, proof),
+		"nothing": CheckAttach(keyHash, cluster, 3, 2, 71, saltA, [ProofBytes]byte{}),
+	} {
+		if taken {
+			t.Errorf("%s: took the proof of another", name)
+		}
+	}
+	for i := range proof {
+		proof[i] ^= 1
+		if CheckAttach(keyHash, cluster, 3, 2, 71, saltA, proof) {
+			t.Errorf("byte %d is not looked at", i)
+		}
+		proof[i] ^= 1
 	}
 }
 

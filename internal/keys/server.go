@@ -27,6 +27,11 @@ func NewServer(s *Schedule, seed [32]byte, workers int) *Server {
 // simulation.
 func (k *Server) SimulatedClientKey(id uint32) [32]byte { return SimulatedClientKey(k.seed, id) }
 
+// CheckAttach is the function CheckAttach.
+func (k *Server) CheckAttach(clientKey, cluster [32]byte, server uint32, role uint8, client uint32, clientSalt, proof [16]byte) bool {
+	return CheckAttach(clientKey, cluster, server, role, client, clientSalt, proof)
+}
+
 // SessionKey is the function SessionKey.
 func (k *Server) SessionKey(clientKey [32]byte, direction, role uint8, clientSalt, serverSalt [16]byte) [SessionKeyBytes]byte {
 	return SessionKey(clientKey, direction, role, clientSalt, serverSalt)

@@ -1,6 +1,10 @@
 package keys
 
-import "golang.org/x/crypto/chacha20poly1305"
+import (
+	"crypto/subtle"
+
+	"golang.org/x/crypto/chacha20poly1305"
+)
 
 // AEAD seals and opens cells; cipher.AEAD has it. Safe for concurrent use.
 type AEAD = interface {
@@ -20,6 +24,24 @@ const SessionKeyBytes = chacha20poly1305.KeySize
 func SessionKey(clientKey [32]byte, direction, role uint8, clientSalt, serverSalt [16]byte) [SessionKeyBytes]byte {
 	return [SessionKeyBytes]byte(expand(clientKey[:], info("session",
 		[]byte{direction}, []byte{role}, clientSalt[:], serverSalt[:]), SessionKeyBytes))
+}
+
+// ProofBytes is the length of an attachment's proof.
+const ProofBytes = 16
+
+// AttachProof proves to one server, in one role, that a client's start, which
+// its salt tells, is attached by who has the client's key. As its info is one
+// block's, it is one HMAC-SHA-256 under that key, cut: all that it says of the
+// key is that its author has it. The generation is in the key.
+func AttachProof(clientKey, cluster [32]byte, server uint32, role uint8, client uint32, clientSalt [16]byte) [ProofBytes]byte {
+	return [ProofBytes]byte(expand(clientKey[:], info("attach", cluster[:], le.AppendUint32(nil, server),
+		[]byte{role}, le.AppendUint32(nil, client), clientSalt[:]), ProofBytes))
+}
+
+// CheckAttach says whether proof is AttachProof of the rest, in constant time.
+func CheckAttach(clientKey, cluster [32]byte, server uint32, role uint8, client uint32, clientSalt, proof [16]byte) bool {
+	want := AttachProof(clientKey, cluster, server, role, client, clientSalt)
+	return subtle.ConstantTimeCompare(want[:], proof[:]) == 1
 }
 
 // Session is the ChaCha20-Poly1305 of a session. Nonces are 12 bytes and the

@@ -127,6 +127,14 @@ func (s *simulation) lostLink(server uint32) {
 	}
 }
 
+// attachment is what an end opens its session with.
+func (s *simulation) attachment(e *end) wire.Attach {
+	return wire.Attach{
+		Client: e.c.id, Salt: e.salt,
+		Proof: keys.AttachProof(e.c.key, s.cluster, e.server, e.role, e.c.id, e.salt),
+	}
+}
+
 // attach takes the server's answer to Attach: now there are keys.
 func (s *simulation) attach(e *end, a *wire.Attached) error {
 	if a.Server != e.server {

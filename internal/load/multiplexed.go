@@ -77,10 +77,11 @@ func (s *simulation) link(ctx context.Context, address string, ends []*end) erro
 	defer stop()
 	out := wire.NewWriter(conn)
 	out.PutBytes(wire.Preamble{Service: wire.ServiceGateway}.Append(nil))
-	var attach wire.FrontAttach
+	var front wire.FrontAttach
 	for _, e := range ends {
-		attach = wire.FrontAttach{Session: sessionOf(e), Role: e.role, Client: e.c.id, Salt: e.salt}
-		out.Put(&attach)
+		a := s.attachment(e)
+		front = wire.FrontAttach{Session: sessionOf(e), Role: e.role, Client: a.Client, Salt: a.Salt, Proof: a.Proof}
+		out.Put(&front)
 		if out.Size() >= flushFrom {
 			if err := out.Flush(); err != nil {
 				return err

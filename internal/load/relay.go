@@ -125,7 +125,7 @@ func (r *relay) read(link net.Conn) error {
 				return err
 			}
 			gateway := r.cfg.Gateways[int(attach.Client)%len(r.cfg.Gateways)]
-			if err := r.conns.open(attach.Session, gateway, hello(attach.Role, attach.Client, attach.Salt)); err != nil {
+			if err := r.conns.open(attach.Session, gateway, hello(attach.Role, wire.Attach{Client: attach.Client, Salt: attach.Salt, Proof: attach.Proof})); err != nil {
 				r.stopped(noConnection(gateway, err).Error())
 			}
 		case wire.TypeFrontCellUp:

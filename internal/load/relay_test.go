@@ -54,7 +54,7 @@ func TestRelay(t *testing.T) {
 	}
 	send(wire.Preamble{Service: wire.ServiceGateway}.Append(nil))
 
-	send((&wire.FrontAttach{Session: 3, Role: 2, Client: 1, Salt: [16]byte{7}}).Append(nil))
+	send((&wire.FrontAttach{Session: 3, Role: 2, Client: 1, Salt: [16]byte{7}, Proof: [16]byte{8}}).Append(nil))
 	conn, err := gateway.Accept()
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func TestRelay(t *testing.T) {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	_, payload, err := client.ReadFrame(wire.FromClient(f.s.g))
-	if want := (&wire.Attach{Client: 1, Salt: [16]byte{7}}).Append(nil); err != nil || !bytes.Equal(payload, want[wire.HeaderBytes:]) {
+	if want := (&wire.Attach{Client: 1, Salt: [16]byte{7}, Proof: [16]byte{8}}).Append(nil); err != nil || !bytes.Equal(payload, want[wire.HeaderBytes:]) {
 		t.Fatalf("%x, %v", payload, err)
 	}
 	attached := (&wire.Attached{Server: 2, Salt: [16]byte{9}}).Append(nil)

@@ -40,7 +40,7 @@ func (s *simulation) sockets(ctx context.Context) error {
 				}
 				e := &s.clients[i/2].ends[i%2]
 				gateway := s.cfg.Gateways[int(i/2)%len(s.cfg.Gateways)]
-				conn, err := dial(ctx, int(i), gateway, hello(e.role, e.c.id, e.salt))
+				conn, err := dial(ctx, int(i), gateway, hello(e.role, s.attachment(e)))
 				if err != nil {
 					cancel(fmt.Errorf("%w: %w", ErrConnection, noConnection(gateway, err)))
 					return
@@ -88,9 +88,8 @@ func noConnection(gateway string, err error) error {
 }
 
 // hello is what a client says first: whose end it is.
-func hello(role uint8, client uint32, salt [16]byte) []byte {
-	b := wire.Preamble{Service: wire.ServiceCells, Role: role}.Append(nil)
-	return (&wire.Attach{Client: client, Salt: salt}).Append(b)
+func hello(role uint8, attach wire.Attach) []byte {
+	return attach.Append(wire.Preamble{Service: wire.ServiceCells, Role: role}.Append(nil))
 }
 
 // dial makes the number-th connection and says hello.

@@ -161,7 +161,8 @@ func (c *cluster) crowd() *crowd {
 	for s := range w.conns {
 		var out []byte
 		for _, e := range w.ends[s] {
-			out = (&wire.FrontAttach{Session: e.session, Role: e.role, Client: e.client, Salt: e.salt}).Append(out)
+			proof := keys.AttachProof(keys.SimulatedClientKey(c.seed, e.client), c.d.signed.Manifest.ClusterID(), uint32(s), e.role, e.client, e.salt)
+			out = (&wire.FrontAttach{Session: e.session, Role: e.role, Client: e.client, Salt: e.salt, Proof: proof}).Append(out)
 		}
 		_, err := w.conns[s].Write(out)
 		must(c.t, err)

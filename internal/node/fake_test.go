@@ -57,7 +57,7 @@ func (f *fake) Propose(e uint64, a uint16, r epoch.Roster) error {
 	return nil
 }
 
-func (f *fake) Attach(session uint64, client uint32, role uint8, salt [16]byte) {
+func (f *fake) Attach(session uint64, client uint32, role uint8, salt, proof [16]byte) {
 	f.do("attach", func() {
 		f.attached[session] = client
 		f.ready = append(f.ready, epoch.Ready{Attached: []epoch.Attached{{Session: session, Generation: 5}}})

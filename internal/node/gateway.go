@@ -176,7 +176,7 @@ func (g *gatewayLink) flush() error {
 				g.down.put(&wire.FrontRefused{Session: a.Session, Refused: wire.Refused{Code: wire.CodeBusy}})
 				continue
 			}
-			l.machine.Attach(g.session(a.Session), a.Client, a.Role, a.Salt)
+			l.machine.Attach(g.session(a.Session), a.Client, a.Role, a.Salt, a.Proof)
 		}
 		if len(b.cells) > 0 {
 			l.machine.Cells(b.cells)

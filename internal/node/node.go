@@ -96,7 +96,7 @@ type machine interface {
 	PeerDown(peer int)
 	Frame(from int, h epoch.Header, payload []byte)
 	Propose(epoch uint64, attempt uint16, r epoch.Roster) error
-	Attach(session uint64, client uint32, role uint8, salt [16]byte)
+	Attach(session uint64, client uint32, role uint8, salt, proof [16]byte)
 	Detach(session uint64)
 	DetachLink(link uint32)
 	Linked(link uint32) int

@@ -6,10 +6,11 @@
 // It guarantees that at most one cell of its type is taken per client and
 // epoch, that sequence numbers rise within a session, and that a nonce is used
 // for one plaintext only as long as its callers give the same plaintext for the
-// same type, epoch and attempt. A session that merely claims a client's ID
-// displaces nothing that was proved: what is addressed to a client goes to the
-// session that last sent a cell which authenticated, of the open epoch or the
-// one before.
+// same type, epoch and attempt. Its callers attach only who proved to have the
+// client's key, once a start of the client: such a proof can be replayed, and
+// then displaces nothing but a session of the same start. Nor does it get
+// anything: what is addressed to a client goes to the session that last sent a
+// cell which authenticated, of the open epoch or the one before.
 //
 // Whether an outer cell authenticates is public, as are sessions and clients;
 // the content of cells is not looked at here. Memory is in arrays without
@@ -42,8 +43,9 @@ type Config struct {
 }
 
 // mostUnproved is how many sessions a client may have besides the one that it
-// proved itself in last; the oldest gives way to a new one. Whoever claims to be
-// a client, and anyone can, takes no more memory than that.
+// proved itself in last: one of each start, and of so many starts, of which the
+// oldest gives way to a new one. Whoever replays attachments takes no more memory
+// than that.
 const mostUnproved = 4
 
 // entry is one attached session: two cache lines, the first of them what taking
@@ -166,11 +168,14 @@ func (t *Table) Active(h Handle) bool {
 func (t *Table) Len() int { return t.len }
 
 // Attach adds a session of a client's start, which its salt tells, with the keys
-// of its two directions. Another session with its ID must have been detached. If
-// the client has too many sessions the oldest gives way: it is displaced.
+// of its two directions. Another session with its ID must have been detached. A
+// session of the same start gives way to it, but for the one that the client
+// proved itself in last: a client that lost its connection comes back before the
+// lost one is known to be. So does the oldest if there are too many of others. The
+// one that gave way is displaced.
 func (t *Table) Attach(id uint64, client uint32, salt [16]byte, up, down Key) (h Handle, displaced uint64, gaveWay bool) {
 	slot := int32(t.cfg.Slot(client))
-	displaced, gaveWay = t.makeWay(&t.clients[slot])
+	displaced, gaveWay = t.makeWay(&t.clients[slot], salt)
 	c := &t.clients[slot]
 	h = t.handle()
 	l := t.link(LinkOf(id))
@@ -199,19 +204,25 @@ func (t *Table) handle() Handle {
 	return t.made - 1
 }
 
-// makeWay detaches the oldest session of a client if it has too many.
-func (t *Table) makeWay(c *client) (displaced uint64, gaveWay bool) {
-	n, oldest := 0, none
+// makeWay detaches the session of a client's start, if there is one that is not
+// active, or else the oldest if the client has too many.
+func (t *Table) makeWay(c *client, salt [16]byte) (displaced uint64, gaveWay bool) {
+	n, goes := 0, none
 	for x := c.newest; x != 0; x = t.entry(x - 1).older {
-		if x != c.active {
-			n, oldest = n+1, x-1
+		if x == c.active {
+			continue
+		}
+		n, goes = n+1, x-1
+		if t.entry(goes).salt == salt {
+			n = mostUnproved
+			break
 		}
 	}
 	if n < mostUnproved {
 		return 0, false
 	}
-	displaced = t.entry(oldest).id
-	t.detach(oldest)
+	displaced = t.entry(goes).id
+	t.detach(goes)
 	return displaced, true
 }
 

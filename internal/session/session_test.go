@@ -206,18 +206,18 @@ func TestOwedMeanwhile(t *testing.T) {
 	}
 }
 
-// A client has few sessions that prove nothing: the oldest gives way, and the
-// one that it proved itself in stays.
+// A client has sessions of few starts besides the one that it proved itself in:
+// the oldest gives way, and the proved one stays.
 func TestGivesWay(t *testing.T) {
 	table, all := newTest(counted{})
 	table.Cells([]Cell{sealed(table, all[2], 1, 1, 0)})
 	for id := uint64(100); id < 100+mostUnproved; id++ {
-		if _, displaced, gaveWay := table.Attach(id, 2, [16]byte{}, Key{}, Key{}); gaveWay {
+		if _, displaced, gaveWay := table.Attach(id, 2, [16]byte{byte(id)}, Key{}, Key{}); gaveWay {
 			t.Fatalf("session %d gave way to %d", displaced, id)
 		}
 	}
 	for id := uint64(200); id < 210; id++ {
-		_, displaced, gaveWay := table.Attach(id, 2, [16]byte{}, Key{}, Key{})
+		_, displaced, gaveWay := table.Attach(id, 2, [16]byte{byte(id)}, Key{}, Key{})
 		want := id - 100
 		if id >= 200+mostUnproved {
 			want = id - mostUnproved
@@ -238,6 +238,42 @@ func TestGivesWay(t *testing.T) {
 	}
 }
 
+// An attachment that comes again, from who replays it or from the client itself
+// on a new connection, takes the place of the session of the same start, and of
+// no other; neither does it take that of the one that the client proved itself in.
+func TestSameStart(t *testing.T) {
+	table, all := newTest(counted{})
+	salt := table.entry(all[2]).salt
+	again := func(id uint64, salt [16]byte, want uint64, gives bool) Handle {
+		t.Helper()
+		h, displaced, gaveWay := table.Attach(id, 2, salt, Key{1, 2}, Key{2, 2})
+		if gaveWay != gives || gives && displaced != want {
+			t.Errorf("to session %d gave way %d (%v), want %d (%v)", id, displaced, gaveWay, want, gives)
+		}
+		return h
+	}
+	again(100, [16]byte{1: 1}, 0, false) // another start of the client
+	again(101, salt, 2, true)
+	again(102, salt, 101, true)
+	back := again(103, salt, 102, true)
+	if _, fresh := table.Cells([]Cell{sealed(table, back, 1, 1, 0)}); !slices.Equal(fresh, []Handle{back}) {
+		t.Fatalf("the client that came back is not active: %v", fresh)
+	}
+	for id := uint64(200); id < 300; id++ {
+		again(id, salt, id-1, id > 200)
+	}
+	// The connection is lost, and nobody has noticed: the client is back.
+	back = again(300, salt, 299, true)
+	if _, fresh := table.Cells([]Cell{sealed(table, back, 1, 2, 0)}); !slices.Equal(fresh, []Handle{back}) {
+		t.Errorf("the client that came back again is not active: %v", fresh)
+	}
+	again(301, salt, 103, true) // what it lost is as good as unproved
+	again(302, [16]byte{1: 1}, 100, true)
+	if !table.Active(back) || table.Len() != 3+3 {
+		t.Errorf("%d sessions, active %v", table.Len(), table.Active(back))
+	}
+}
+
 // The table against a map, over many sessions of several links that come and go.
 func TestFind(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
@@ -254,7 +290,7 @@ func TestFind(t *testing.T) {
 			table.Detach(id)
 			delete(has, id)
 		case !ok:
-			h, displaced, gaveWay := table.Attach(id, r.Uint32N(500), [16]byte{}, Key{}, Key{})
+			h, displaced, gaveWay := table.Attach(id, r.Uint32N(500), [16]byte{byte(r.Uint32N(3))}, Key{}, Key{})
 			has[id] = h
 			if gaveWay {
 				delete(has, displaced)

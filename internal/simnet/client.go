@@ -110,10 +110,11 @@ func (c *Client) attach(role int) {
 	w.sessions[id] = c
 	w.connections(c.ID, e.role, true)
 	s := w.servers[e.server]
+	proof := keys.AttachProof(c.key, w.bytes32("cluster"), uint32(e.server), e.role, c.ID, c.salt)
 	w.View.add(Seen{Kind: "attach", From: fmt.Sprint("client ", c.ID), To: server1(e.server), Size: geometry.AttachBytes})
 	w.after(time.Millisecond, func() {
 		if s.machine != nil && e.session == id {
-			s.machine.Attach(id, c.ID, e.role, c.salt)
+			s.machine.Attach(id, c.ID, e.role, c.salt, proof)
 			w.pump(s)
 		}
 	})

@@ -89,7 +89,8 @@ func TestBadCells(t *testing.T) {
 	}
 }
 
-// Whoever claims to be a client, or is none, gets nothing and displaces nothing.
+// Whoever claims to be a client without its key, or is none, is refused, and who
+// replays an attachment gets nothing.
 func TestFalseClaims(t *testing.T) {
 	w, b := crowd(t, Config{Params: both(2, 10), Simulated: 10, Seed: 9, LastEpoch: 6, Period: 100 * time.Millisecond}, 2, 0)
 	if err := w.Run(time.Minute, func() bool { return w.Committed() >= 2 }); err != nil {
@@ -97,13 +98,21 @@ func TestFalseClaims(t *testing.T) {
 	}
 	server := w.Geometry.Storages()[w.Geometry.StorageOf(3)]
 	m := w.Machine(server)
-	m.Attach(1<<40, 3, cell.RoleStorage, [16]byte{9}) // claims to be client 3
-	m.Attach(1<<40+1, 999, cell.RoleStorage, [16]byte{})
-	m.Attach(1<<40+2, uint32(3+1-2*(3%2)), cell.RoleStorage, [16]byte{}) // another server's client
-	m.Attach(1<<40+3, 3, 7, [16]byte{})
+	prove := func(id uint32, role uint8, salt [16]byte) [16]byte {
+		return keys.AttachProof(keys.SimulatedClientKey(w.bytes32("simulated"), id), w.bytes32("cluster"), uint32(server), role, id, salt)
+	}
+	victim := w.clients[3]
+	m.Attach(1<<40, 3, cell.RoleStorage, victim.salt, prove(3, cell.RoleStorage, victim.salt)) // a replay
+	for i := range uint64(10) {
+		m.Attach(1<<40+8+i, 3, cell.RoleStorage, [16]byte{byte(i)}, [16]byte{9}) // claims to be client 3
+	}
+	m.Attach(1<<40+1, 999, cell.RoleStorage, [16]byte{}, prove(999, cell.RoleStorage, [16]byte{}))
+	neighbour := uint32(3 + 1 - 2*(3%2)) // another server's client
+	m.Attach(1<<40+2, neighbour, cell.RoleStorage, [16]byte{}, prove(neighbour, cell.RoleStorage, [16]byte{}))
+	m.Attach(1<<40+3, 3, 7, [16]byte{}, prove(3, 7, [16]byte{}))
 	r := m.Ready()
-	if len(r.Refused) != 3 {
-		t.Errorf("%d attachments were refused, want 3", len(r.Refused))
+	if len(r.Refused) != 13 {
+		t.Errorf("%d attachments were refused, want 13", len(r.Refused))
 	}
 	for _, x := range r.Refused {
 		if x.Code != session.UnknownClient {
@@ -111,7 +120,7 @@ func TestFalseClaims(t *testing.T) {
 		}
 	}
 	if len(r.Cells) != 1 || len(r.Cells[0].Sessions) != 1 || r.Cells[0].Type != cell.TypeAnnouncement {
-		t.Errorf("the false client 3 was sent %+v, want one announcement that it cannot open", r.Cells)
+		t.Errorf("the replayer was sent %+v, want one announcement that it cannot open", r.Cells)
 	}
 	for i := range r.Cells {
 		r.Cells[i].Sent()

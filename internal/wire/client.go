@@ -1,12 +1,13 @@
 package wire
 
-// Attach opens a session of a client: client u32 | clientSalt 16.
+// Attach opens a session of a client: client u32 | clientSalt 16 | proof 16.
 type Attach struct {
 	Client uint32
 	Salt   [16]byte
+	Proof  [16]byte // that its author has the client's key
 }
 
-const attachBytes = 20
+const attachBytes = 36
 
 // Append appends the frame.
 func (m *Attach) Append(dst []byte) []byte {
@@ -14,7 +15,8 @@ func (m *Attach) Append(dst []byte) []byte {
 }
 
 func (m *Attach) payload(dst []byte) []byte {
-	return append(le.AppendUint32(dst, m.Client), m.Salt[:]...)
+	dst = append(le.AppendUint32(dst, m.Client), m.Salt[:]...)
+	return append(dst, m.Proof[:]...)
 }
 
 // Parse reads the payload.
@@ -24,6 +26,7 @@ func (m *Attach) Parse(b []byte) error {
 	}
 	m.Client = le.Uint32(b)
 	m.Salt = [16]byte(b[4:])
+	m.Proof = [16]byte(b[20:])
 	return nil
 }
 

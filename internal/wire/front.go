@@ -7,21 +7,23 @@ package wire
 const sessionBytes = 4
 
 // FrontAttach opens a session:
-// session u32 | role u8 | 0 * 3 | client u32 | clientSalt 16.
+// session u32 | role u8 | 0 * 3 | client u32 | clientSalt 16 | proof 16.
 type FrontAttach struct {
 	Session uint32
 	Role    uint8 // 1 ingestion, 2 storage
 	Client  uint32
 	Salt    [16]byte
+	Proof   [16]byte
 }
 
-const frontAttachBytes = 28
+const frontAttachBytes = 44
 
 // Append appends the frame.
 func (m *FrontAttach) Append(dst []byte) []byte {
 	dst = le.AppendUint32(Begin(dst, TypeFrontAttach, frontAttachBytes), m.Session)
 	dst = le.AppendUint32(append(dst, m.Role, 0, 0, 0), m.Client)
-	return append(dst, m.Salt[:]...)
+	dst = append(dst, m.Salt[:]...)
+	return append(dst, m.Proof[:]...)
 }
 
 // Parse reads the payload.
@@ -33,6 +35,7 @@ func (m *FrontAttach) Parse(b []byte) error {
 	m.Role = b[4]
 	m.Client = le.Uint32(b[8:])
 	m.Salt = [16]byte(b[12:])
+	m.Proof = [16]byte(b[28:])
 	if !validRole(m.Role) {
 		return ErrValue
 	}

@@ -67,7 +67,7 @@ func TestReader(t *testing.T) {
 }
 
 func TestReaderErrors(t *testing.T) {
-	frame := (&Attach{1, salt}).Append(nil)
+	frame := (&Attach{1, salt, proof}).Append(nil)
 	for n := range frame {
 		want := io.ErrUnexpectedEOF
 		if n == 0 {
@@ -78,13 +78,13 @@ func TestReaderErrors(t *testing.T) {
 		}
 	}
 	var only Limits
-	only.Allow(TypeAttach, 20, 20)
+	only.Allow(TypeAttach, attachBytes, attachBytes)
 	for _, c := range []struct {
 		b    []byte
 		want error
 	}{
 		{Begin(nil, TypeAttached, 24), ErrType}, {Begin(nil, 0, 0), ErrType}, {Begin(nil, 255, 0), ErrType},
-		{Begin(nil, TypeAttach, 19), ErrLength}, {Begin(nil, TypeAttach, 21), ErrLength},
+		{Begin(nil, TypeAttach, attachBytes-1), ErrLength}, {Begin(nil, TypeAttach, attachBytes+1), ErrLength},
 		{Begin(nil, TypeAttach, 1<<32-1), ErrLength},
 	} {
 		r := NewReader(bytes.NewReader(c.b), 64)
@@ -244,7 +244,7 @@ func TestLimitsOfGeometry(t *testing.T) {
 		limits *Limits
 		types  map[Type]int // longest payload
 	}{
-		"from client": {FromClient(g), map[Type]int{TypeAttach: 20, TypeCellUp: 20 + up}},
+		"from client": {FromClient(g), map[Type]int{TypeAttach: 36, TypeCellUp: 20 + up}},
 		"to client":   {ToClient(g), map[Type]int{TypeAttached: 24, TypeCellDown: 12 + down, TypeRefused: 12}},
 		"from gateway": {FromGateway(g), map[Type]int{TypeFrontAttach: geometry.GatewayAttachBytes, TypeDetach: 4,
 			TypeFrontCellUp: 24 + up}},

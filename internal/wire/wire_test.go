@@ -30,6 +30,10 @@ var salt = [16]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
 
 const saltHex = "0102030405060708090a0b0c0d0e0f10"
 
+var proof = [16]byte{0xf1, 0xf2, 15: 0xff}
+
+const proofHex = "f1f2" + "00000000000000000000000000" + "ff"
+
 func samples() []sample {
 	sealed := bytes.Repeat([]byte{0xab}, 17)
 	sealedHex := strings.Repeat("ab", 17)
@@ -46,12 +50,12 @@ func samples() []sample {
 	roster.Set(1, 10, true)
 	roster.Set(2, 9, true)
 	return []sample{
-		{TypeAttach, &Attach{0x04030201, salt}, "01020304" + saltHex, nil, nil},
+		{TypeAttach, &Attach{0x04030201, salt, proof}, "01020304" + saltHex + proofHex, nil, nil},
 		{TypeAttached, &attached, attachedHex, nil, nil},
 		{TypeCellUp, &up, upHex, []int{2, 3}, map[int]byte{0: 0, 1: 1}},
 		{TypeCellDown, &down, downHex, nil, map[int]byte{0: 2, 1: 1}},
 		{TypeRefused, &refused, refusedHex, []int{2, 3}, map[int]byte{0: 9, 1: 1}},
-		{TypeFrontAttach, &FrontAttach{0x04030201, 2, 0x14131211, salt}, "01020304" + "02000000" + "11121314" + saltHex,
+		{TypeFrontAttach, &FrontAttach{0x04030201, 2, 0x14131211, salt, proof}, "01020304" + "02000000" + "11121314" + saltHex + proofHex,
 			[]int{5, 6, 7}, map[int]byte{4: 3}},
 		{TypeDetach, &Detach{0x04030201}, "01020304", nil, nil},
 		{TypeFrontCellUp, &FrontCellUp{0xf4f3f2f1, up}, "f1f2f3f4" + upHex, []int{6, 7}, map[int]byte{4: 3}},

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	mrand "math/rand/v2"
+	"unsafe"
 
 	"github.com/teems-go/teems/geometry"
 	"github.com/teems-go/teems/internal/cell"
@@ -60,6 +61,14 @@ type serverKeys struct {
 // epoch at a certain time, and sends a client that attaches anew what it lacks,
 // may therefore depend on them.
 func (k serverKeys) AEAD(key *session.Key) session.AEAD { return opener{k.Server.AEAD(key), k} }
+
+// CheckAttach marks its answer public: whether an attachment was made with the
+// client's key its author knows, and the server says so plainly.
+func (k serverKeys) CheckAttach(clientKey, cluster [32]byte, server uint32, role uint8, client uint32, clientSalt, proof [16]byte) bool {
+	ok := k.Server.CheckAttach(clientKey, cluster, server, role, client, clientSalt, proof)
+	k.mark.Public(unsafe.Slice((*byte)(unsafe.Pointer(&ok)), 1))
+	return ok
+}
 
 type opener struct {
 	session.AEAD
@@ -129,7 +138,7 @@ func NewCluster(channel string, n, m int, mark Marker) *Cluster {
 		var up [2]session.AEAD
 		for r, at := range c.at(id) {
 			role := uint8(r + 1)
-			c.servers[at].Attach(sessionOf(id, role), id, role, [16]byte{})
+			c.servers[at].Attach(sessionOf(id, role), id, role, [16]byte{}, keys.AttachProof(key, c.id, uint32(at), role, id, [16]byte{}))
 			up[r] = keys.Session(key, cell.Up, role, [16]byte{}, boot(at))
 		}
 		c.up = append(c.up, up)
