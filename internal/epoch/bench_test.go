@@ -25,7 +25,7 @@ import (
 // the process, ns/client that divided by N.
 func BenchmarkEpoch(b *testing.B) {
 	for _, channel := range []string{"token", "id", "both"} {
-		for _, logN := range []int{14, 16, 18, 20} {
+		for _, logN := range []int{14, 16, 17, 18, 20} {
 			b.Run(fmt.Sprintf("%s/N=2^%d/M=4", channel, logN), func(b *testing.B) { benchmarkEpoch(b, channel, 1<<logN, 4, 1) })
 		}
 	}

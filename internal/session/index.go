@@ -25,9 +25,13 @@ func newIndex(m record.Memory, key [16]byte) index {
 	return x
 }
 
-// hash mixes the ID with the key (the finalizer of MurmurHash3, twice).
+// hash mixes the ID with the key (the finalizer of MurmurHash3, twice), but for
+// its lowest bits: IDs that follow each other, as gateways number them, are in
+// one cache line.
 func (x *index) hash(id uint64) uint64 {
-	h := id ^ x.key[0]
+	const line = 3 // log2 of words
+	low := id & (1<<line - 1)
+	h := id>>line ^ x.key[0]
 	for range 2 {
 		h ^= h >> 33
 		h *= 0xff51afd7ed558ccd
@@ -35,7 +39,8 @@ func (x *index) hash(id uint64) uint64 {
 		h ^= x.key[1]
 		h *= 0xc4ceb9fe1a85ec53
 	}
-	return h ^ h>>29
+	h ^= h >> 29
+	return (h>>32^low)<<32 | uint64(uint32(h)<<line|uint32(low))
 }
 
 // find returns the handle of an ID. is says whether a handle has it; it is asked
@@ -62,8 +67,8 @@ func (x *index) place(hash uint64, is func(Handle) bool) (at uint64, ok bool) {
 	}
 }
 
-// add adds an ID that is not there. At most half of the table is used. hash
-// gives the ID of a handle its hash anew, when the table grows.
+// add adds an ID that is not there. At most half of the table is used; idOf is
+// for the hashes of those that move when it grows.
 func (x *index) add(id uint64, h Handle, idOf func(Handle) uint64) {
 	if 2*(x.used+1) > len(x.words) {
 		old := x.words

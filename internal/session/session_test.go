@@ -305,6 +305,23 @@ func TestFind(t *testing.T) {
 				}
 			}
 		}
+		if r.Uint32N(50) == 0 {
+			var batch []Cell
+			for range 100 {
+				batch = append(batch, Cell{Session: uint64(r.Uint32N(3))<<32 | uint64(r.Uint32N(700)), Type: cell.TypeControl})
+			}
+			batch[7].Type = cell.TypeSubmission
+			table.find(batch)
+			for i, c := range batch {
+				want, there := has[c.Session]
+				if !there || i == 7 {
+					want = none
+				}
+				if table.found[i] != want {
+					t.Fatalf("session %x of a batch: %d, want %d", c.Session, table.found[i], want)
+				}
+			}
+		}
 		linked := 0
 		for _, l := range table.Links(nil) {
 			linked += table.Linked(l)

@@ -118,8 +118,8 @@ func (t *Table) Cells(batch []Cell) (refused []Refused, fresh []Handle) {
 	return t.refused, t.fresh
 }
 
-// find looks up the sessions of a batch, all at once: the processor waits for
-// several of them at a time.
+// find looks up the sessions of a batch, one after the other: what one needs from
+// memory does not wait for what another does.
 func (t *Table) find(batch []Cell) {
 	t.found = t.found[:0]
 	for i := range batch {
