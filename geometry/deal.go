@@ -153,27 +153,3 @@ func (a *Attempt) LinkBytes(from, to int) int64 {
 	}
 	return int64(sum + frames*FrameHeaderBytes)
 }
-
-// Memory returns an estimate, in bytes, of what one server (not role index)
-// needs for its tables in the attempt: two copies of the rows and headers that
-// each of its roles works on (permutations are out of place), and the sealed
-// cells that it makes. It leaves out sessions, code, and deliveries kept from
-// earlier epochs (DeliveryTableBytes each).
-func (a *Attempt) Memory(server int) int64 {
-	g := a.g
-	rows, headers, cells := 0, 0, 0
-	if i, ok := g.IngestionIndex(server); ok {
-		rows += a.records[i]
-		headers += a.HeaderWork(i)
-		cells += a.ResultTableBytes(i)
-	}
-	if r, ok := g.RouterIndex(server); ok {
-		rows += a.RouterWork(r)
-		headers += a.RouterHeaders(r)
-	}
-	if d, ok := g.StorageIndex(server); ok {
-		rows += a.Places(d)
-		cells += a.DeliveryTableBytes(d)
-	}
-	return int64(2*g.RowFrameBytes(rows) + 2*(g.HeaderFrameBytes(headers)+g.RankFrameBytes(headers)) + cells)
-}

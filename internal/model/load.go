@@ -165,8 +165,12 @@ func (s System) formula() (Load, error) {
 	frames := geometry.FrameHeaderBytes * (m - 1) * (math.Ceil(section/float64(g.FrameRows())) + chunks/m)
 	l.Bytes = headers + ranks + deal + sections + frames
 	l.phases(headers, ranks, deal, sections, frames)
-	cells := l.Clients * float64(geometry.Sealed(g.DeliveryBytes())+geometry.Sealed(g.ResultBytes()))
-	l.Memory = 2*row*(l.Records+l.Routed+l.Placed) + 2*(l.Sent+l.Ranked)*float64(g.HeaderFrameBytes(1)+g.RankFrameBytes(1)) + cells
+	for _, size := range g.Sizes(geometry.Numbers{
+		Clients: int(l.Clients), Records: int(l.Records), Headers: int(l.Sent), RouterRecords: int(l.Routed), RouterHeaders: int(l.Ranked),
+		Mailboxes: int(l.Clients), Places: int(l.Placed), Users: s.N,
+	}) {
+		l.Memory += float64(size.Bytes)
+	}
 	return l, nil
 }
 

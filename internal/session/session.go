@@ -125,7 +125,7 @@ func New(cfg Config, epoch uint64) *Table {
 	t := &Table{
 		cfg:     cfg,
 		index:   newIndex(cfg.Memory, cfg.Secret),
-		shift:   max(leastShift, min(mostShift, bits.Len(uint(cfg.Slots)))),
+		shift:   max(leastShift, min(mostShift, bits.Len(uint(max(cfg.Slots, 1)-1)))),
 		clients: record.Make[client](cfg.Memory, cfg.Slots),
 		lanes:   make([]lane, max(1, cfg.Parallel)),
 		open:    epoch,
