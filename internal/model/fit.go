@@ -29,14 +29,17 @@ func (c Calibration) Fit(mode string, runs []Run) (Calibration, error) {
 		}
 		left = append(left, leftover{r, r.CoreSeconds - p.CoreSeconds, r.Routing - p.Interval*float64(r.M)})
 	}
-	res := Residual{ClientNS: map[string]float64{}, Runs: runs}
-	for range 50 { // the two in turn, until they agree
-		for _, channel := range experiment.Channels {
-			res.ClientNS[channel] = clientCost(left, channel, res.ServerNS)
+	var cost costs
+	for range 1000 { // one cost after the other, until they agree
+		for k := range cost {
+			cost[k] = cost.best(left, k)
 		}
-		res.ServerNS = serverCost(left, res.ClientNS)
 	}
-	res.Share = share(left, res)
+	res := Residual{
+		ClientNS: map[string]float64{experiment.ID: cost[0], experiment.Token: cost[1]},
+		ServerNS: cost[2], FrameNS: cost[3], Runs: runs,
+	}
+	res.Share = share(left, cost)
 	residuals[mode] = res
 	return c, nil
 }
@@ -47,15 +50,34 @@ type leftover struct {
 	all, routing float64
 }
 
-// clientCost is the best nanoseconds a client, given those of a server.
-func clientCost(left []leftover, channel string, server float64) float64 {
+// costs are the nanoseconds of a residual: of a client on each channel, of a
+// server, of a frame.
+type costs [4]float64
+
+// counts is how often a run has each of the costs.
+func (r Run) counts() costs {
+	x := costs{2: float64(r.M), 3: float64(r.M) * frames(r.Channel, r.M)}
+	x[slices.Index(experiment.Channels, r.Channel)] = float64(r.N)
+	return x
+}
+
+// of returns the core-seconds that the costs make of a run.
+func (c costs) of(r Run) float64 {
+	sum := 0.0
+	for k, n := range r.counts() {
+		sum += c[k] * n / 1e9
+	}
+	return sum
+}
+
+// best is the best cost k, given the others.
+func (c costs) best(left []leftover, k int) float64 {
+	c[k] = 0
 	var num, den float64
 	for _, l := range left {
-		if l.Channel == channel {
-			x := float64(l.N) / l.CoreSeconds
-			num += x * (l.all - server*float64(l.M)/1e9) / l.CoreSeconds
-			den += x * x
-		}
+		x := l.counts()[k] / l.CoreSeconds
+		num += x * (l.all - c.of(l.Run)) / l.CoreSeconds
+		den += x * x
 	}
 	if den == 0 {
 		return 0
@@ -63,25 +85,14 @@ func clientCost(left []leftover, channel string, server float64) float64 {
 	return max(num/den*1e9, 0)
 }
 
-// serverCost is the best nanoseconds a server, given those of a client.
-func serverCost(left []leftover, client map[string]float64) float64 {
-	var num, den float64
-	for _, l := range left {
-		x := float64(l.M) / l.CoreSeconds
-		num += x * (l.all - client[l.Channel]*float64(l.N)/1e9) / l.CoreSeconds
-		den += x * x
-	}
-	return max(num/den*1e9, 0)
-}
-
 // share is how much of the residual is within the interval; all of it where
 // that was not measured.
-func share(left []leftover, r Residual) float64 {
+func share(left []leftover, c costs) float64 {
 	var in, all float64
 	for _, l := range left {
 		if l.Routing > 0 {
 			in += max(l.routing, 0) / l.CoreSeconds
-			all += (r.ClientNS[l.Channel]*float64(l.N) + r.ServerNS*float64(l.M)) / 1e9 / l.CoreSeconds
+			all += c.of(l.Run) / l.CoreSeconds
 		}
 	}
 	if all == 0 {

@@ -97,16 +97,18 @@ func TestCommittedCalibration(t *testing.T) {
 		}
 	}
 	// What it was fitted to, it gives back.
-	e, err := Model{Calibration: c, Mode: MemoryMode}.Error(c.Residuals[MemoryMode].Runs)
-	if err != nil || e > 0.15 {
-		t.Errorf("median error %.3f, %v", e, err)
+	for _, mode := range []string{MemoryMode, experiment.Multiplexed} {
+		e, err := Model{Calibration: c, Mode: mode}.Error(c.Residuals[mode].Runs)
+		if err != nil || e > 0.15 {
+			t.Errorf("%s: median error %.3f, %v", mode, e, err)
+		}
 	}
 }
 
 // Fitting to what a model says gives that model back.
 func TestFit(t *testing.T) {
 	c := Default()
-	truth := Residual{ClientNS: map[string]float64{"id": 5000, "token": 4000}, ServerNS: 3e6, Share: 0.5}
+	truth := Residual{ClientNS: map[string]float64{"id": 5000, "token": 4000}, ServerNS: 3e6, FrameNS: 2e5, Share: 0.5}
 	c.Residuals = map[string]Residual{experiment.Sockets: truth}
 	m := Model{Calibration: c, Mode: experiment.Sockets}
 	var rows []experiment.Row
@@ -131,7 +133,7 @@ func TestFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := got.Residuals[experiment.Sockets]
-	if !close2(r.ClientNS["id"], 5000, 0.01) || !close2(r.ClientNS["token"], 4000, 0.01) || !close2(r.ServerNS, 3e6, 0.02) || !close2(r.Share, 0.5, 0.02) {
+	if !close2(r.ClientNS["id"], 5000, 0.01) || !close2(r.ClientNS["token"], 4000, 0.01) || !close2(r.ServerNS, 3e6, 0.02) || !close2(r.FrameNS, 2e5, 0.02) || !close2(r.Share, 0.5, 0.02) {
 		t.Errorf("%+v", r)
 	}
 	if e, err := (Model{Calibration: got, Mode: experiment.Sockets}).Error(Runs(rows, experiment.Sockets, 0)); err != nil || e > 0.01 {
@@ -155,7 +157,7 @@ func TestShape(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := Model{Calibration: Default(), Mode: MemoryMode, Network: Network{experiment.DefaultBandwidth, 1e-4}}
+	m := Model{Calibration: Default(), Mode: experiment.Multiplexed, Network: Network{experiment.DefaultBandwidth, 1e-4}}
 	for _, s := range report.Series {
 		if s.Figure != 8 {
 			continue
@@ -208,7 +210,7 @@ func TestPredict(t *testing.T) {
 
 // An answer is the fewest servers that do.
 func TestServers(t *testing.T) {
-	m := Model{Calibration: Default(), Mode: MemoryMode, Network: Network{experiment.DefaultBandwidth, 1e-4}}
+	m := Model{Calibration: Default(), Mode: experiment.Multiplexed, Network: Network{experiment.DefaultBandwidth, 1e-4}}
 	for _, n := range []int{1e6, 1e8} {
 		a, err := m.Servers("token", n, 4, 1)
 		if err != nil || !a.Possible || a.Seconds() > 1 {
@@ -227,7 +229,7 @@ func TestServers(t *testing.T) {
 }
 
 func TestTell(t *testing.T) {
-	m := Model{Calibration: Default(), Mode: MemoryMode, Network: Network{experiment.DefaultBandwidth, 1e-4}}
+	m := Model{Calibration: Default(), Mode: experiment.Multiplexed, Network: Network{experiment.DefaultBandwidth, 1e-4}}
 	var b bytes.Buffer
 	dir := t.TempDir()
 	if err := m.Tell(&b, nil, DefaultQuestion, dir); err != nil {
