@@ -12,8 +12,8 @@ import (
 // the largest sizes seen with 4 and 72 servers. A test holds those measurements,
 // and docs/experiments.md the command that takes them again.
 const (
-	sessionBytes     = 5 << 10  // servers: sessions of a client, cells that wait, slack of the heap
-	serverBytes      = 48 << 20 // a server process: code, links, buffers
+	sessionBytes     = 1280     // servers: sessions of a client, slack of the heap and of pages
+	serverBytes      = 40 << 20 // a server process: code, links, buffers
 	simulatedBytes   = 3 << 10  // of a client in the simulator
 	socketBytes      = 28 << 10 // two connections: both ends in the kernel (14 KiB), simulator and gateway
 	supportBytes     = 256 << 20

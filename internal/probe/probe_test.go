@@ -220,10 +220,10 @@ func TestMemoryAgainstMeasured(t *testing.T) {
 		log, m, t int
 		mib       uint64
 	}{
-		{experiment.ID, 15, 4, 1, 258}, {experiment.ID, 16, 4, 1, 384}, {experiment.ID, 17, 4, 1, 679}, {experiment.ID, 18, 4, 1, 1262},
-		{experiment.Token, 15, 4, 1, 272}, {experiment.Token, 16, 4, 1, 402}, {experiment.Token, 17, 4, 4, 707}, {experiment.Token, 18, 4, 1, 1287},
-		{experiment.ID, 15, 72, 1, 3167}, {experiment.ID, 17, 72, 1, 4260}, {experiment.Token, 15, 72, 1, 3420}, {experiment.Token, 17, 72, 1, 4287},
-		{experiment.ID, 20, 4, 4, 4577}, {experiment.Token, 20, 72, 1, 10552},
+		{experiment.ID, 15, 4, 1, 222}, {experiment.ID, 16, 4, 1, 321}, {experiment.ID, 17, 4, 1, 507}, {experiment.ID, 18, 4, 1, 896},
+		{experiment.Token, 15, 4, 1, 229}, {experiment.Token, 16, 4, 1, 322}, {experiment.Token, 17, 4, 1, 502}, {experiment.Token, 18, 4, 1, 856},
+		{experiment.ID, 15, 72, 1, 2792}, {experiment.ID, 17, 72, 1, 3404}, {experiment.Token, 15, 72, 1, 2855}, {experiment.Token, 17, 72, 1, 3411},
+		{experiment.ID, 20, 4, 1, 2921}, {experiment.Token, 20, 4, 1, 2672},
 	} {
 		e := experiment.Experiment{System: experiment.TEEMS, Channel: c.channel, N: 1 << c.log, M: c.m, T: c.t, B: 256}
 		got, err := serverMemory(e)
