@@ -89,11 +89,11 @@ func (w *Workers) dealBySorting(labels []uint32, sections, first int, pattern []
 
 // byLabel makes entries of a label in the upper half, sections if it is out of
 // range, and in the lower half the number of its record, from first on.
-func byLabel(e []uint64, labels []uint32, first, sections int) {
-	e = e[:len(labels)]
+func byLabel(out []uint64, labels []uint32, first, sections int) {
+	out = out[:len(labels)]
 	for i, l := range labels {
 		label := choice.Select(choice.Less(uint64(l), uint64(sections)), uint64(l), uint64(sections))
-		e[i] = label<<32 | uint64(first+i)
+		out[i] = label<<32 | uint64(first+i)
 	}
 }
 

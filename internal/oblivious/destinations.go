@@ -78,11 +78,11 @@ const nowhere = 1<<32 - 1
 
 // wishes makes entries of a cell in the upper half, nowhere if it is not below
 // limit, and the number of its record, from first on.
-func wishes(e []uint64, want []uint32, first int, limit uint64) {
-	e = e[:len(want)]
+func wishes(out []uint64, want []uint32, first int, limit uint64) {
+	out = out[:len(want)]
 	for i, c := range want {
 		cell := choice.Select(choice.Less(uint64(c), limit), uint64(c), nowhere)
-		e[i] = cell<<32 | uint64(first+i)
+		out[i] = cell<<32 | uint64(first+i)
 	}
 }
 
