@@ -27,7 +27,7 @@ func (Heap) Put([]byte) {}
 func Make[T any](m Memory, n int) []T {
 	var t T
 	size := int(unsafe.Sizeof(t))
-	b := m.Get(max(n*size, 1))
+	b := m.Get(max(n, 1) * size) // not less than an element, which the pointer is to
 	clear(b)
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), cap(b)/size)[:n]
 }

@@ -87,3 +87,15 @@ func TestReceiver(t *testing.T) {
 		}
 	}
 }
+
+// No elements are an array like any other: it is given back, and made again.
+func TestMakeNone(t *testing.T) {
+	type element struct{ words [16]uint64 }
+	none := Make[element](Heap{}, 0)
+	if len(none) != 0 {
+		t.Fatal(len(none))
+	}
+	if some := Remake(Heap{}, none, 3); len(some) != 3 || some[2].words[15] != 0 {
+		t.Error(some)
+	}
+}
