@@ -206,6 +206,11 @@ func TestHold(t *testing.T) {
 		}
 		s.fake.offer(epoch.Ready{Cells: []epoch.ClientCells{cellsFor(1, epoch.ClientCells{Type: 4, Epoch: 1, Width: width}, rows)}})
 		event()
+		// The machine offers no more than is taken, and hears of Hold in between.
+		eventually(t, "taken", func() (ok bool) {
+			s.fake.get(func() { ok = len(s.fake.ready) == 0 })
+			return ok
+		})
 	}
 	for got := 0; got < offered*rows; {
 		typ, _, err := r.ReadFrame(limits)
