@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -223,6 +224,63 @@ func (l *log) has(parts ...string) bool {
 		}
 	}
 	return false
+}
+
+// alarms is a node's clock on which long times are over when the test says so.
+type alarms struct {
+	mu    sync.Mutex
+	set   []*alarm
+	ended time.Duration // times of this length are over when they begin
+}
+
+type alarm struct {
+	after time.Duration
+	f     func()
+}
+
+func (a *alarms) after(d time.Duration, f func()) func() bool {
+	if d < time.Second {
+		return time.AfterFunc(d, f).Stop
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if d == a.ended {
+		go f()
+		return func() bool { return false }
+	}
+	x := &alarm{d, f}
+	a.set = append(a.set, x)
+	return func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		i := slices.Index(a.set, x)
+		if i >= 0 {
+			a.set = slices.Delete(a.set, i, i+1)
+		}
+		return i >= 0
+	}
+}
+
+// ring ends the times of this length that run now, and returns how many.
+func (a *alarms) ring(d time.Duration) (n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.set = slices.DeleteFunc(a.set, func(x *alarm) bool {
+		if x.after != d {
+			return false
+		}
+		n++
+		go x.f()
+		return true
+	})
+	return n
+}
+
+// over has times of this length be over when they begin; 0: none.
+func (a *alarms) over(d time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ended = d
 }
 
 // single is one node with a fake machine, on loopback.

@@ -21,20 +21,15 @@ import (
 	"github.com/teems-go/teems/internal/wire"
 )
 
-// quick makes a node's clock run so much faster.
-func quick(factor time.Duration) func(*Config) {
-	return func(c *Config) {
-		c.AfterFunc = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d/factor, f).Stop }
-	}
-}
-
 func TestStrangersAreClosed(t *testing.T) {
-	s := startSingle(t, quick(20)) // half a second for the preamble
+	var alarms alarms
+	s := startSingle(t, func(c *Config) { c.AfterFunc = alarms.after })
+	const silent = "did not say what it is for"
 	for name, c := range map[string]struct{ send, says string }{
 		"garbage":      {"GET / HTTP/1.1\r\n\r\n", "not a TEEMS connection"},
 		"a client":     {string(wire.Preamble{Service: wire.ServiceCells, Role: 1}.Append(nil)), "connect to a gateway"},
-		"silence":      {"", "did not say what it is for"},
-		"half a word":  {"TEE", "did not say what it is for"},
+		"silence":      {"", silent},
+		"half a word":  {"TEE", silent},
 		"bad frame":    {string(wire.Preamble{Service: wire.ServiceGateway}.Append(nil)) + "\xff\xff\xff\xff\x12", "wrong length"},
 		"wrong frame":  {string(wire.Preamble{Service: wire.ServiceGateway}.Append(nil)) + "\x00\x00\x00\x00\x20", "unexpected type"},
 		"bad proposal": {string(wire.Preamble{Service: wire.ServiceCoordinator}.Append(nil)) + "\x10\x00\x00\x00\x20" + strings.Repeat("\x00", 16), "value out of range"},
@@ -46,6 +41,9 @@ func TestStrangersAreClosed(t *testing.T) {
 			defer c2.Close()
 			_, err = c2.Write([]byte(c.send))
 			must(t, err)
+			if c.says == silent {
+				eventually(t, "its time is over", func() bool { return alarms.ring(preambleTime) == 1 })
+			}
 			c2.SetReadDeadline(time.Now().Add(5 * time.Second))
 			if _, err := io.Copy(io.Discard, c2); err != nil && errors.Is(err, context.DeadlineExceeded) {
 				t.Fatal("the connection was not closed")
@@ -385,7 +383,8 @@ func TestRegistration(t *testing.T) {
 // TestRegistrationsThatStall: clients that say nothing, or leave while they
 // wait, leave nothing behind: their registrations are withdrawn.
 func TestRegistrationsThatStall(t *testing.T) {
-	s := startSingle(t, quick(60))
+	var alarms alarms
+	s := startSingle(t, func(c *Config) { c.AfterFunc = alarms.after })
 	s.fake.get(func() {
 		s.fake.onCall = func(f *fake, what string) {
 			if what == "register" {
@@ -393,13 +392,21 @@ func TestRegistrationsThatStall(t *testing.T) {
 			}
 		}
 	})
-	for range 20 {
+	const silent = 20
+	for range silent {
 		s.connect(wire.ServiceRegistration)
 	}
+	rung := 0
+	eventually(t, "all silent ones have their time", func() bool {
+		rung += alarms.ring(registrationTime)
+		return rung == silent
+	})
+	eventually(t, "silent ones are closed", func() bool { return s.log.has("TLS handshake failed") })
+	alarms.over(commitTime)
 	if _, err := register(t, s, nil); err == nil {
 		t.Error("it got an answer without a commit")
 	}
-	eventually(t, "silent ones are closed", func() bool { return s.log.has("TLS handshake failed") })
+	alarms.over(0)
 	eventually(t, "those that wait too long are closed", func() bool { return s.log.has("no epoch was committed") })
 	withdrawn := func(want ...uint64) {
 		t.Helper()
