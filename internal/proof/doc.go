@@ -5,6 +5,7 @@
 //
 //	cases         every primitive and role, set up with all its secrets known; a whole epoch
 //	rewrite       the sources as they are, with leaks planted or with every access told
+//	prooftest     builds drive for the tests of the checks
 //	probe         what rewritten sources call
 //	memcheck      the client requests of valgrind's memcheck
 //	drive         one program that runs the cases in every way

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/teems-go/teems/internal/proof/disasm"
+	"github.com/teems-go/teems/internal/proof/prooftest"
 	"github.com/teems-go/teems/internal/proof/rewrite"
 )
 
@@ -20,26 +20,8 @@ const head = `# Conditional jumps and divisions in the compiled code that handle
 # that are missing, with which the test fails.
 `
 
-func load(t *testing.T, o rewrite.Options) (*rewrite.Driver, *disasm.Program) {
-	t.Helper()
-	root, err := rewrite.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := rewrite.Build(root, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.Remove)
-	p, err := disasm.Load(d.Path, Wanted)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d, p
-}
-
 func TestGate(t *testing.T) {
-	_, p := load(t, rewrite.Options{})
+	_, p := prooftest.Load(t, rewrite.Options{}, Wanted)
 	findings, bad := Find(p)
 	for _, b := range bad {
 		t.Error(b)
@@ -84,7 +66,7 @@ func TestGate(t *testing.T) {
 
 // TestPlanted: the gate names every function that has leaks planted.
 func TestPlanted(t *testing.T) {
-	d, p := load(t, rewrite.Options{Plants: true})
+	d, p := prooftest.Load(t, rewrite.Options{Plants: true}, Wanted)
 	findings, _ := Find(p)
 	b, err := os.ReadFile("allowed.txt")
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/teems-go/teems/internal/proof/disasm"
+	"github.com/teems-go/teems/internal/proof/prooftest"
 	"github.com/teems-go/teems/internal/proof/rewrite"
 )
 
@@ -24,24 +25,8 @@ var (
 // patience is how long one case may take.
 const patience = 2 * time.Minute
 
-// load builds the driver and reads its code.
-func load(t *testing.T, o rewrite.Options) (*rewrite.Driver, *disasm.Program) {
-	t.Helper()
-	root, err := rewrite.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := rewrite.Build(root, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.Remove)
-	p, err := disasm.Load(d.Path, func(string) bool { return true })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d, p
-}
+// all wants the code of every function.
+func all(string) bool { return true }
 
 // runs steps through everything that the driver runs between marks, and gives
 // the differences between the first run of a case and each of the others.
@@ -132,7 +117,7 @@ func compare(s *Stepper, name string, first []Step) ([]Step, string, error) {
 // TestSteps: under two secrets every primitive does the same instructions on
 // the same addresses, with all kernels that the machine has.
 func TestSteps(t *testing.T) {
-	d, p := load(t, rewrite.Options{})
+	d, p := prooftest.Load(t, rewrite.Options{}, all)
 	for _, kernels := range []string{"portable", "AVX2", "AVX-512"} {
 		cases, total, cut := 0, 0, 0
 		if exec.Command(d.Path, "list", "--kernels", kernels).Run() != nil {
@@ -156,7 +141,7 @@ func TestSteps(t *testing.T) {
 // TestPlanted: leaks in assembly, and in what only AVX-512 kernels run, are seen
 // and their function is named.
 func TestPlanted(t *testing.T) {
-	d, p := load(t, rewrite.Options{Plants: true})
+	d, p := prooftest.Load(t, rewrite.Options{Plants: true}, all)
 	// From this seed on draws are of full range, so that the words looked at differ.
 	args := []string{"--plants", d.PlantsFile, "--seed", "10"}
 	planted, caught := 0, 0

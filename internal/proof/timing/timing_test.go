@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/teems-go/teems/internal/proof/prooftest"
 	"github.com/teems-go/teems/internal/proof/rewrite"
 )
 
@@ -27,15 +28,7 @@ var (
 )
 
 func TestDudect(t *testing.T) {
-	root, err := rewrite.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := rewrite.Build(root, rewrite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.Remove)
+	d := prooftest.Build(t, rewrite.Options{})
 	bodies := []string{"portable", "AVX2", "AVX-512"}
 	if *kernels != "" {
 		bodies = []string{*kernels}

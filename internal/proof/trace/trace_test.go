@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/teems-go/teems/internal/proof/prooftest"
 	"github.com/teems-go/teems/internal/proof/rewrite"
 )
 
@@ -30,17 +31,8 @@ func drive(t *testing.T, d *rewrite.Driver, args ...string) bool {
 
 func build(t *testing.T, o rewrite.Options) *rewrite.Driver {
 	t.Helper()
-	root, err := rewrite.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
 	o.Trace, o.Tags = true, append(o.Tags, "trace")
-	d, err := rewrite.Build(root, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.Remove)
-	return d
+	return prooftest.Build(t, o)
 }
 
 // TestTraces: with the flag -pairs as many as one likes.
