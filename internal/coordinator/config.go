@@ -21,13 +21,15 @@ type Config struct {
 	// for nobody; but an epoch does not start before the last one is done, and
 	// a start that came late is followed by the next after half a period at
 	// the earliest. Clients send their cells when they learn the outcome of the
-	// last epoch, so if that came late they have half a period to do it. 0: as
-	// fast as possible, that is as soon as the cells of every connected client
-	// are there.
+	// last epoch, so if that came late they have half a period to do it, from
+	// when the servers have handed all of it to the gateways; gateways that take
+	// too little put that off by at most a period. 0: as fast as possible, that
+	// is as soon as the cells of every connected client are there.
 	Period time.Duration
 
 	// SubmitTimeout is how long an epoch waits for the clients' cells, if
-	// Period is 0; and between two epochs if nobody is connected. 0: 2 s.
+	// Period is 0, and at most how long before that for gateways to be handed the
+	// last epoch; and how long between two epochs if nobody is connected. 0: 2 s.
 	SubmitTimeout time.Duration
 
 	// AttemptTimeout is how long an attempt may take. It doubles, to at most eight

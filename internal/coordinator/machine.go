@@ -21,8 +21,9 @@ type Machine struct {
 	attempt uint16 // highest one proposed or seen for epoch
 	started bool   // this coordinator has proposed it
 	since   time.Duration
-	ready   bool // all servers are there, and since is when that began
-	running bool // an attempt is under way, from at
+	ready   bool          // all servers are there, and since is when that began
+	offered time.Duration // when gateways had been handed all of the epoch before; -1: not yet
+	running bool          // an attempt is under way, from at
 	at      time.Duration
 	broken  string        // what was lost during the attempt; "": nothing
 	whole   time.Duration // when, broken, all were there again; -1: not yet
@@ -56,6 +57,7 @@ func New(cfg Config) (*Machine, error) {
 	}
 	return &Machine{
 		cfg:     cfg,
+		offered: never,
 		normal:  cfg.Geometry.Params().Attempts,
 		clients: newClients(cfg.Geometry),
 		servers: make([]server, cfg.Geometry.Servers()),
@@ -162,6 +164,9 @@ func (m *Machine) step(now time.Duration) *wire.Propose {
 	if !m.ready {
 		m.ready, m.since = true, now
 	}
+	if m.offered == never && m.allOffered(low) {
+		m.offered = now
+	}
 	if m.cfg.LastEpoch != 0 && m.epoch > m.cfg.LastEpoch {
 		return nil
 	}
@@ -195,6 +200,16 @@ func (m *Machine) survey() (low, high uint64, all bool) {
 	return low, high, true
 }
 
+// allOffered says whether gateways have been handed all cells of an epoch.
+func (m *Machine) allOffered(epoch uint64) bool {
+	for s := range m.servers {
+		if m.servers[s].status.Offered < epoch {
+			return false
+		}
+	}
+	return true
+}
+
 // diverge waits for servers to tell each other what is committed; nothing that
 // a coordinator could propose would help.
 func (m *Machine) diverge(now time.Duration, low, high uint64) {
@@ -219,7 +234,7 @@ func (m *Machine) turn(now time.Duration, committed uint64) {
 	}
 	m.epoch, m.attempt, m.started = committed+1, 0, false
 	m.running, m.broken, m.whole = false, "", never
-	m.ready = false
+	m.ready, m.offered = false, never
 }
 
 // timeout is how long an attempt may take now.
@@ -260,12 +275,19 @@ func (m *Machine) due(now time.Duration) bool {
 }
 
 // patience is until when clients have time to answer the outcome of the last
-// epoch, at the end of which they learnt that this one is open.
+// epoch, by which they learn that this one is open. It counts from when gateways
+// had been handed all of it, but one that takes nothing puts it off by no more
+// than a period.
 func (m *Machine) patience() time.Duration {
+	longest, answer := m.cfg.SubmitTimeout, m.cfg.SubmitTimeout
 	if m.cfg.Period > 0 {
-		return m.since + m.cfg.Period/2
+		longest, answer = m.cfg.Period, m.cfg.Period/2
 	}
-	return m.since + m.cfg.SubmitTimeout
+	from := m.since + longest
+	if m.offered != never {
+		from = min(from, max(m.since, m.offered))
+	}
+	return from + answer
 }
 
 // complete says whether the cells of all connected clients are there.

@@ -101,7 +101,7 @@ func both(up bool, ids ...uint32) (out []wire.Connection) {
 const second = time.Second
 
 func status(committed uint64, attempt uint16) wire.Status {
-	return wire.Status{Committed: committed, Open: committed + 1, Attempt: attempt, Peers: 1, Users: []uint32{4, 4},
+	return wire.Status{Committed: committed, Offered: committed, Open: committed + 1, Attempt: attempt, Peers: 1, Users: []uint32{4, 4},
 		Newest: wire.EpochReport{Epoch: committed}}
 }
 
@@ -221,6 +221,55 @@ func TestAsFastAsPossible(t *testing.T) {
 	if next, ok := s.m.Next(); ok {
 		t.Errorf("Next is %v after the last epoch", next)
 	}
+}
+
+// Patience begins when gateways have been handed all of the last epoch, and at
+// the latest a period after its commit.
+func TestSlowLinks(t *testing.T) {
+	s := newScript(t, Config{Geometry: testGeometry(t, 2, 100, 2), Period: second})
+	s.up()
+	s.all(status(0, 0))
+	s.m.Connections(0, both(true, 1))
+	s.tick(0)
+	s.want("0s propose 1.1 limit 8 in 1 out 1")
+	next := func(want time.Duration) {
+		t.Helper()
+		if next, ok := s.m.Next(); !ok || next != want {
+			t.Errorf("Next is %v, %v, want %v", next, ok, want)
+		}
+	}
+	slow := status(1, 0)
+	slow.Offered = 0
+	s.all(slow)
+	s.tick(900 * time.Millisecond)
+	next(2400 * time.Millisecond)
+	whole := status(1, 0)
+	s.m.Status(0, &whole)
+	s.tick(1400 * time.Millisecond)
+	s.want("900ms committed 1", "900ms done 1 reports 2")
+	s.m.Status(1, &whole)
+	s.tick(1600 * time.Millisecond)
+	next(2100 * time.Millisecond)
+	s.tick(2099 * time.Millisecond)
+	s.want()
+	s.tick(2100 * time.Millisecond)
+	s.want("2.1s propose 2.1 limit 8 in 1 out 1")
+	// A link takes nothing at all.
+	slow = status(2, 0)
+	slow.Offered = 1
+	s.all(slow)
+	s.tick(3 * second)
+	s.want("3s committed 2", "3s done 2 reports 2")
+	s.tick(4499 * time.Millisecond)
+	s.want()
+	s.tick(4500 * time.Millisecond)
+	s.want("4.5s propose 3.1 limit 8 in 1 out 1")
+	// Clients that have answered are not waited for.
+	slow = answered(3)
+	slow.Offered = 1
+	s.all(slow)
+	s.tick(5500 * time.Millisecond)
+	s.want("5.5s propose 4.1 limit 8 in 1 out 1", "5.5s committed 3", "5.5s done 3 reports 2")
 }
 
 func TestAttempts(t *testing.T) {

@@ -54,7 +54,11 @@ func (c *fakeCluster) status(s int) {
 	for v := range users {
 		users[v] = uint32(f.committed)/2 + uint32(v%2)
 	}
-	c.m.Status(s, &wire.Status{Committed: f.committed, Open: f.committed + 1, Attempt: f.attempt, Peers: uint16(peers),
+	offered := f.committed
+	if offered > 0 && c.random.IntN(2) == 0 {
+		offered-- // a link is slow
+	}
+	c.m.Status(s, &wire.Status{Committed: f.committed, Offered: offered, Open: f.committed + 1, Attempt: f.attempt, Peers: uint16(peers),
 		Users: users, Newest: wire.EpochReport{Epoch: f.committed}})
 }
 
@@ -269,6 +273,7 @@ func TestNext(t *testing.T) {
 					committed++
 				}
 				st := status(committed, uint16(random.IntN(2)))
+				st.Offered -= min(committed, random.Uint64N(2))
 				input = func(m *Machine) {
 					switch kind {
 					case 0:

@@ -91,7 +91,7 @@ func (f *fronts) commit() {
 }
 
 func (f *fronts) tell(s int) {
-	m := wire.Status{Committed: f.committed, Open: f.committed + 1, Peers: uint16(len(f.conns) - 1), Users: []uint32{5, 5},
+	m := wire.Status{Committed: f.committed, Offered: f.committed, Open: f.committed + 1, Peers: uint16(len(f.conns) - 1), Users: []uint32{5, 5},
 		Newest: wire.EpochReport{Epoch: f.committed}, Submissions: 2, Controls: 2}
 	f.conns[s].Write(m.Append(nil))
 }

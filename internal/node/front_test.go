@@ -85,6 +85,9 @@ func TestCoordinator(t *testing.T) {
 	for m.Newest.Epoch != 1 {
 		m = next()
 	}
+	if m.Committed != 1 || m.Offered != 1 {
+		t.Errorf("status %+v", m)
+	}
 	if n := m.Newest; n.Attempt != 2 || n.DeliveredNanos < uint64(20*time.Millisecond) || n.RoutingNanos == 0 ||
 		n.DeliveredNanos < n.RoutingNanos || n.CPUNanosTotal < n.CPUNanosRouting {
 		t.Errorf("report %+v", n)

@@ -244,8 +244,8 @@ func (l *loop) report(again chan<- struct{}) {
 	if l.last != nil && reflect.DeepEqual(*s, *l.last) {
 		return
 	}
-	moved := l.last == nil || s.Committed != l.last.Committed || s.Open != l.last.Open ||
-		s.Attempt != l.last.Attempt
+	moved := l.last == nil || s.Committed != l.last.Committed || s.Offered != l.last.Offered ||
+		s.Open != l.last.Open || s.Attempt != l.last.Attempt
 	if !moved && now.Sub(l.lastSent) < statusPause {
 		if !l.waiting {
 			l.waiting = true
@@ -275,7 +275,7 @@ func (l *loop) tell(s *wire.Status) {
 
 func statusOf(s *epoch.Status, newest *wire.EpochReport) *wire.Status {
 	w := &wire.Status{
-		Committed: s.Committed, Open: s.Open, Attempt: s.Attempt, Peers: uint16(s.Peers),
+		Committed: s.Committed, Offered: s.Offered, Open: s.Open, Attempt: s.Attempt, Peers: uint16(s.Peers),
 		Submissions: uint32(s.Submissions), Controls: uint32(s.Controls), Attached: uint32(s.Attached),
 		Newest: *newest, Users: make([]uint32, len(s.Users)),
 	}

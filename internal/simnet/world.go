@@ -273,7 +273,7 @@ func (w *World) pump(s *server) {
 		}
 	}
 	st := s.machine.Status()
-	if st.Committed != s.status.Committed || st.Open != s.status.Open || st.Attempt != s.status.Attempt || st.Peers != s.status.Peers ||
+	if st.Committed != s.status.Committed || st.Offered != s.status.Offered || st.Open != s.status.Open || st.Attempt != s.status.Attempt || st.Peers != s.status.Peers ||
 		st.Submissions != s.status.Submissions || st.Controls != s.status.Controls || len(st.Users) != len(s.status.Users) {
 		s.status = st
 		users := make([]uint32, len(st.Users))
@@ -282,7 +282,7 @@ func (w *World) pump(s *server) {
 		}
 		w.after(time.Millisecond, func() {
 			w.coordinator.Status(s.index, &wire.Status{
-				Committed: st.Committed, Open: st.Open, Attempt: st.Attempt, Peers: uint16(st.Peers),
+				Committed: st.Committed, Offered: st.Offered, Open: st.Open, Attempt: st.Attempt, Peers: uint16(st.Peers),
 				Submissions: uint32(st.Submissions), Controls: uint32(st.Controls), Attached: uint32(st.Attached), Users: users,
 			})
 			w.coordinate()

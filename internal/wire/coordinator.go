@@ -91,10 +91,11 @@ func (r *EpochReport) parse(b []byte) error {
 
 // Status is what a server tells the coordinator whenever it changes:
 //
-//	committed u64 | open u64 | attempt u16 | peers u16 | submissions u32 |
+//	committed u64 | offered u64 | open u64 | attempt u16 | peers u16 | submissions u32 |
 //	controls u32 | attached u32 | report 72 | U_v u32 each
 type Status struct {
 	Committed   uint64 // newest committed epoch
+	Offered     uint64 // newest committed epoch of which gateways were handed all cells
 	Open        uint64 // epoch that takes submissions
 	Attempt     uint16 // begun, 0 for none
 	Peers       uint16 // links to other servers that are up
@@ -105,11 +106,12 @@ type Status struct {
 	Users       []uint32 // U_v: IDs ever allocated, by virtual shard
 }
 
-const statusHead = 32 + reportBytes
+const statusHead = 40 + reportBytes
 
 // Append appends the frame.
 func (m *Status) Append(dst []byte) []byte {
 	dst = le.AppendUint64(Begin(dst, TypeStatus, statusHead+4*len(m.Users)), m.Committed)
+	dst = le.AppendUint64(dst, m.Offered)
 	dst = le.AppendUint64(dst, m.Open)
 	dst = le.AppendUint16(dst, m.Attempt)
 	dst = le.AppendUint16(dst, m.Peers)
@@ -129,17 +131,18 @@ func (m *Status) Parse(b []byte) error {
 		return ErrLength
 	}
 	m.Committed = le.Uint64(b)
-	m.Open = le.Uint64(b[8:])
-	m.Attempt = le.Uint16(b[16:])
-	m.Peers = le.Uint16(b[18:])
-	m.Submissions = le.Uint32(b[20:])
-	m.Controls = le.Uint32(b[24:])
-	m.Attached = le.Uint32(b[28:])
+	m.Offered = le.Uint64(b[8:])
+	m.Open = le.Uint64(b[16:])
+	m.Attempt = le.Uint16(b[24:])
+	m.Peers = le.Uint16(b[26:])
+	m.Submissions = le.Uint32(b[28:])
+	m.Controls = le.Uint32(b[32:])
+	m.Attached = le.Uint32(b[36:])
 	m.Users = m.Users[:0]
 	for u := b[statusHead:]; len(u) > 0; u = u[4:] {
 		m.Users = append(m.Users, le.Uint32(u))
 	}
-	return m.Newest.parse(b[32:])
+	return m.Newest.parse(b[40:])
 }
 
 // Stopped is the last thing a server says when it stops for good: a reason
