@@ -18,8 +18,8 @@ func sorts() {
 			k := sortKernel{v, words}
 			k.block("sort", true)
 			k.block("finish", false)
-			k.flip()
 			for n := 2; n*words <= k.data() && n <= 8; n *= 2 {
+				k.flip(n)
 				k.clean(n)
 			}
 		}
@@ -117,18 +117,24 @@ func less(p, a group) {
 }
 
 // exchange puts the lesser elements in a and the others in b; free is a group
-// of spare registers and becomes that of the old a.
+// of spare registers, which may change places with a. The greater word is what
+// is left of both without the lesser one: there are more units for that than
+// for a second maximum or, in AVX2, for a blend.
 func (k sortKernel) exchange(a, b, free *group) {
 	x, y, f := *a, *b, *free
 	if k.v == avx2 {
 		less2(y, x)
 		for w := range x {
-			VBLENDVPD(ys[verdictY], ys[y[w]], ys[x[w]], ys[f[w]])
-			VBLENDVPD(ys[verdictY], ys[x[w]], ys[y[w]], ys[y[w]])
+			VPXOR(ys[x[w]], ys[y[w]], ys[f[w]])
+			VPAND(ys[verdictY], ys[f[w]], ys[f[w]])
+			VPXOR(ys[f[w]], ys[x[w]], ys[x[w]])
+			VPXOR(ys[f[w]], ys[y[w]], ys[y[w]])
 		}
-	} else if k.words == 1 {
+		return
+	}
+	if k.words == 1 {
 		VPMINUQ(zs[x[0]], zs[y[0]], zs[f[0]])
-		VPMAXUQ(zs[x[0]], zs[y[0]], zs[y[0]])
+		VPTERNLOGQ(U8(0x96), zs[f[0]], zs[x[0]], zs[y[0]])
 	} else {
 		less(y, x)
 		for w := range x {
@@ -236,13 +242,12 @@ func (k sortKernel) cleanLanes(a, b, free *group) {
 	*b, *free = *free, *b
 }
 
-func (k sortKernel) reverse(a group) {
-	for _, r := range a {
-		if k.v == avx2 {
-			VPERMQ(U8(0x1b), ys[r], ys[r])
-		} else {
-			VPERMQ(zs[r], zs[reverseZ], zs[r])
-		}
+// reverse loads register r with the lanes turned round.
+func (k sortKernel) reverse(from Op, r int) {
+	if k.v == avx2 {
+		VPERMQ(U8(0x1b), from, ys[r])
+	} else {
+		VPERMQ(from, zs[reverseZ], zs[r])
 	}
 }
 

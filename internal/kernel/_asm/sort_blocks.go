@@ -59,7 +59,9 @@ func (k sortKernel) block(verb string, sort bool) {
 					gs[s+h+i], gs[s+2*h-1-i] = gs[s+2*h-1-i], gs[s+h+i]
 				}
 				for i := range h {
-					k.reverse(gs[s+h+i])
+					for _, r := range gs[s+h+i] {
+					k.reverse(k.v.reg(r), r)
+				}
 					k.exchange(&gs[s+i], &gs[s+h+i], &free)
 				}
 			}
@@ -92,26 +94,52 @@ func (k sortKernel) distances(gs []group, h int, free *group) {
 }
 
 // flip generates the kernel that compares ascending groups with descending
-// ones, mirrored.
-func (k sortKernel) flip() {
-	name := fmt.Sprintf("flipGroups%d%s", k.words, k.v)
-	TEXT(name, 4, "func(low, high *byte, count int)")
+// ones, mirrored, then cleans both halves at distances; so many groups at one
+// load. Groups of the upper half are left turned round, which cleaning does not
+// mind: their lanes are all in the same wrong places.
+func (k sortKernel) flip(n int) {
+	name := fmt.Sprintf("flip%dGroups%d%s", n, k.words, k.v)
+	TEXT(name, 4, "func(low, high *byte, distance, count int)")
 	Pragma("noescape")
-	Doc(name + " compares count groups from low on with those from high down.")
-	low, high, left := reg.RDI, reg.RSI, reg.RCX
+	Doc(fmt.Sprintf("%s compares groups from low on with those from high down, then each side's at %d, ..., 1 times the distance, in bytes.", name, n/4))
+	low, high, up, up3, down, down3, left := reg.RDI, reg.RSI, reg.R8, reg.R9, reg.R10, reg.R11, reg.RCX
 	Load(Param("low"), low)
 	Load(Param("high"), high)
+	Load(Param("distance"), up)
 	Load(Param("count"), left)
+	LEAQ(at(up, up, 2, 0), up3)
+	MOVQ(up, down)
+	NEGQ(down)
+	LEAQ(at(down, down, 2, 0), down3)
 	k.loadReverse()
+	lows := func(i, disp int) Mem { return row(i, low, nil, up, up3, disp) }
+	highs := func(i, disp int) Mem { return row(n/2-1-i, high, nil, down, down3, disp) }
 	Label("next")
-	a, b, free := k.group(0), k.group(k.words), k.group(2*k.words)
-	k.load(low, 0, a)
-	k.load(high, 0, b)
-	k.reverse(b)
-	k.exchange(&a, &b, &free)
-	k.reverse(b)
-	k.store(a, low, 0)
-	k.store(b, high, 0)
+	var gs []group
+	for i := range n {
+		gs = append(gs, k.group(i*k.words))
+		for w, r := range gs[i] {
+			if disp := int(k.v) * w; i < n/2 {
+				k.v.move(lows(i, disp), k.v.reg(r))
+			} else {
+				k.reverse(highs(i-n/2, disp), r)
+			}
+		}
+	}
+	free := k.group(n * k.words)
+	for i := range n / 2 {
+		k.exchange(&gs[i], &gs[n-1-i], &free)
+	}
+	k.distances(gs, n/4, &free)
+	for i := range n {
+		for w, r := range gs[i] {
+			if disp := int(k.v) * w; i < n/2 {
+				k.v.move(k.v.reg(r), lows(i, disp))
+			} else {
+				k.v.move(k.v.reg(r), highs(i-n/2, disp))
+			}
+		}
+	}
 	ADDQ(U32(uint32(int(k.v)*k.words)), low)
 	SUBQ(U32(uint32(int(k.v)*k.words)), high)
 	DECQ(left)
