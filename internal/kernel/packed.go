@@ -157,17 +157,37 @@ func groupsOf(data []uint64, words, h, from, to int) (n, f, t, size int) {
 	return len(data) / (words * l), from / l, to / l, 8 * words * l
 }
 
-// FlipPacked compares elements i and 2h-1-i for from <= i < to <= h. All are
-// multiples of Lanes.
-func FlipPacked(data []uint64, words, h, from, to int) {
-	n, f, t, size := groupsOf(data, words, h, from, to)
+// FlipPacked does levels of merging two runs of d<<(levels-1) elements, the
+// block that data holds: it compares elements that are equally far from the two
+// ends of the block, then those at half the length of a run, ..., 2d, d in
+// either run, at positions from, from+1, ..., to-1, modulo d, from the ends. All
+// are multiples of Lanes; there are one to PackedLevels levels. Until they are
+// cleaned to the end, elements of the second run are turned round in groups.
+func FlipPacked(data []uint64, words, d, levels, from, to int) {
+	levelRange(levels, words)
+	n, f, t, size := groupsOf(data, words, d, from, to)
 	if traceOn {
-		trace("FlipPacked", unsafe.Pointer(unsafe.SliceData(data)), nil, len(data), words, h, from, to)
+		trace("FlipPacked", unsafe.Pointer(unsafe.SliceData(data)), nil, len(data), words, d, levels, from, to)
 	}
-	last := 2*h/groupLanes() - 1
-	if f = max(f, last+1-n); f < t {
-		p := unsafe.Pointer(&data[0])
-		packedFlip(unsafe.Add(p, f*size), unsafe.Add(p, (last-f)*size), words, t-f)
+	if n == 0 {
+		return
+	}
+	p, g := unsafe.Pointer(&data[0]), d/groupLanes()
+	h := g << (levels - 1)
+	flip := func(levels, f, t int) {
+		if f = max(f, 2*h-n); f < t {
+			packedFlip(unsafe.Add(p, f*size), unsafe.Add(p, (2*h-1-f)*size), words, levels, g*size, t-f)
+		}
+	}
+	flip(levels, f, t)
+	// Where a part of a comb is absent, a level at a time.
+	if t = min(t, 2*h-n); levels > 1 && f < t {
+		for r := range 1 << (levels - 1) {
+			flip(1, f+r*g, t+r*g)
+		}
+		cut := min(h, n) * size / 8
+		clean(data[:cut], words, levels-1, g, f, t)
+		clean(data[cut:], words, levels-1, g, g-t, g-f)
 	}
 }
 
@@ -175,17 +195,28 @@ func FlipPacked(data []uint64, words, h, from, to int) {
 // block of d<<levels that data holds, at positions i, i+d, ... for from <= i <
 // to <= d. All are multiples of Lanes; there are one to PackedLevels levels.
 func CleanPacked(data []uint64, words, d, levels, from, to int) {
-	n, f, t, size := groupsOf(data, words, d, from, to)
+	levelRange(levels, words)
+	_, f, t, _ := groupsOf(data, words, d, from, to)
 	if traceOn {
 		trace("CleanPacked", unsafe.Pointer(unsafe.SliceData(data)), nil, len(data), words, d, levels, from, to)
 	}
+	clean(data, words, levels, d/groupLanes(), f, t)
+}
+
+func levelRange(levels, words int) {
 	if levels < 1 || levels > PackedLevels(words) {
 		panic("kernel: so many levels do not fit the registers")
 	}
+}
+
+// clean is CleanPacked in groups: g is d.
+func clean(data []uint64, words, levels, g, f, t int) {
+	size, rows := 8*words*groupLanes(), 1<<levels
+	n := 8 * len(data) / size
 	if n == 0 {
 		return
 	}
-	p, g, rows := unsafe.Pointer(&data[0]), d/groupLanes(), 1<<levels
+	p := unsafe.Pointer(&data[0])
 	if full := min(t, n-(rows-1)*g); f < full { // all of a comb are there
 		packedClean(unsafe.Add(p, f*size), words, levels, g*size, full-f)
 		f = full

@@ -54,5 +54,5 @@ func checkPacked(t *testing.T) {
 	}
 	mustPanic(t, "no whole block", func() { SortPacked(make([]uint64, 8), 1) })
 	mustPanic(t, "levels", func() { CleanPacked(make([]uint64, 512), 4, 8, 3, 0, 8) })
-	mustPanic(t, "positions", func() { FlipPacked(make([]uint64, 128), 1, 64, 1, 64) })
+	mustPanic(t, "positions", func() { FlipPacked(make([]uint64, 128), 1, 64, 1, 1, 64) })
 }

@@ -105,27 +105,44 @@ func packedBlock(data unsafe.Pointer, words, blocks int, sort bool) {
 	}
 }
 
-// packedFlip compares count groups from low on with as many from high down.
-func packedFlip(low, high unsafe.Pointer, words, count int) {
+// packedFlip compares count groups from low on with as many from high down, and
+// does the levels of cleaning that follow, down to the distance in bytes.
+func packedFlip(low, high unsafe.Pointer, words, levels, distance, count int) {
 	a, b := (*byte)(low), (*byte)(high)
 	if active == withAVX512 {
-		switch words {
-		case 1:
-			flipGroups1AVX512(a, b, count)
-		case 2:
-			flipGroups2AVX512(a, b, count)
-		case 4:
-			flipGroups4AVX512(a, b, count)
+		switch 10*words + levels {
+		case 11:
+			flip2Groups1AVX512(a, b, distance, count)
+		case 12:
+			flip4Groups1AVX512(a, b, distance, count)
+		case 13:
+			flip8Groups1AVX512(a, b, distance, count)
+		case 21:
+			flip2Groups2AVX512(a, b, distance, count)
+		case 22:
+			flip4Groups2AVX512(a, b, distance, count)
+		case 23:
+			flip8Groups2AVX512(a, b, distance, count)
+		case 41:
+			flip2Groups4AVX512(a, b, distance, count)
+		case 42:
+			flip4Groups4AVX512(a, b, distance, count)
 		}
 		return
 	}
-	switch words {
-	case 1:
-		flipGroups1AVX2(a, b, count)
-	case 2:
-		flipGroups2AVX2(a, b, count)
-	case 4:
-		flipGroups4AVX2(a, b, count)
+	switch 10*words + levels {
+	case 11:
+		flip2Groups1AVX2(a, b, distance, count)
+	case 12:
+		flip4Groups1AVX2(a, b, distance, count)
+	case 13:
+		flip8Groups1AVX2(a, b, distance, count)
+	case 21:
+		flip2Groups2AVX2(a, b, distance, count)
+	case 22:
+		flip4Groups2AVX2(a, b, distance, count)
+	case 41:
+		flip2Groups4AVX2(a, b, distance, count)
 	}
 }
 

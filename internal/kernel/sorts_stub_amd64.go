@@ -14,20 +14,30 @@ func sortGroups1AVX2(data *byte, blocks int)
 //go:noescape
 func finishGroups1AVX2(data *byte, blocks int)
 
-// flipGroups1AVX2 compares count groups from low on with those from high down.
+// flip2Groups1AVX2 compares groups from low on with those from high down, then each side's at 0, ..., 1 times the distance, in bytes.
 //
 //go:noescape
-func flipGroups1AVX2(low *byte, high *byte, count int)
+func flip2Groups1AVX2(low *byte, high *byte, distance int, count int)
 
 // clean2Groups1AVX2 compares groups at 1, ..., 1 times the distance, in bytes.
 //
 //go:noescape
 func clean2Groups1AVX2(data *byte, distance int, count int)
 
+// flip4Groups1AVX2 compares groups from low on with those from high down, then each side's at 1, ..., 1 times the distance, in bytes.
+//
+//go:noescape
+func flip4Groups1AVX2(low *byte, high *byte, distance int, count int)
+
 // clean4Groups1AVX2 compares groups at 2, ..., 1 times the distance, in bytes.
 //
 //go:noescape
 func clean4Groups1AVX2(data *byte, distance int, count int)
+
+// flip8Groups1AVX2 compares groups from low on with those from high down, then each side's at 2, ..., 1 times the distance, in bytes.
+//
+//go:noescape
+func flip8Groups1AVX2(low *byte, high *byte, distance int, count int)
 
 // clean8Groups1AVX2 compares groups at 4, ..., 1 times the distance, in bytes.
 //
@@ -44,15 +54,20 @@ func sortGroups2AVX2(data *byte, blocks int)
 //go:noescape
 func finishGroups2AVX2(data *byte, blocks int)
 
-// flipGroups2AVX2 compares count groups from low on with those from high down.
+// flip2Groups2AVX2 compares groups from low on with those from high down, then each side's at 0, ..., 1 times the distance, in bytes.
 //
 //go:noescape
-func flipGroups2AVX2(low *byte, high *byte, count int)
+func flip2Groups2AVX2(low *byte, high *byte, distance int, count int)
 
 // clean2Groups2AVX2 compares groups at 1, ..., 1 times the distance, in bytes.
 //
 //go:noescape
 func clean2Groups2AVX2(data *byte, distance int, count int)
+
+// flip4Groups2AVX2 compares groups from low on with those from high down, then each side's at 1, ..., 1 times the distance, in bytes.
+//
+//go:noescape
+func flip4Groups2AVX2(low *byte, high *byte, distance int, count int)
 
 // clean4Groups2AVX2 compares groups at 2, ..., 1 times the distance, in bytes.
 //
@@ -69,10 +84,10 @@ func sortGroups4AVX2(data *byte, blocks int)
 //go:noescape
 func finishGroups4AVX2(data *byte, blocks int)
 
-// flipGroups4AVX2 compares count groups from low on with those from high down.
+// flip2Groups4AVX2 compares groups from low on with those from high down, then each side's at 0, ..., 1 times the distance, in bytes.
 //
 //go:noescape
-func flipGroups4AVX2(low *byte, high *byte, count int)
+func flip2Groups4AVX2(low *byte, high *byte, distance int, count int)
 
 // clean2Groups4AVX2 compares groups at 1, ..., 1 times the distance, in bytes.
 //
@@ -89,20 +104,30 @@ func sortGroups1AVX512(data *byte, blocks int)
 //go:noescape
 func finishGroups1AVX512(data *byte, blocks int)
 
-// flipGroups1AVX512 compares count groups from low on with those from high down.
+// flip2Groups1AVX512 compares groups from low on with those from high down, then each side's at 0, ..., 1 times the distance, in bytes.
 //
 //go:noescape
-func flipGroups1AVX512(low *byte, high *byte, count int)
+func flip2Groups1AVX512(low *byte, high *byte, distance int, count int)
 
 // clean2Groups1AVX512 compares groups at 1, ..., 1 times the distance, in bytes.
 //
 //go:noescape
 func clean2Groups1AVX512(data *byte, distance int, count int)
 
+// flip4Groups1AVX512 compares groups from low on with those from high down, then each side's at 1, ..., 1 times the distance, in bytes.
+//
+//go:noescape
+func flip4Groups1AVX512(low *byte, high *byte, distance int, count int)
+
 // clean4Groups1AVX512 compares groups at 2, ..., 1 times the distance, in bytes.
 //
 //go:noescape
 func clean4Groups1AVX512(data *byte, distance int, count int)
+
+// flip8Groups1AVX512 compares groups from low on with those from high down, then each side's at 2, ..., 1 times the distance, in bytes.
+//
+//go:noescape
+func flip8Groups1AVX512(low *byte, high *byte, distance int, count int)
 
 // clean8Groups1AVX512 compares groups at 4, ..., 1 times the distance, in bytes.
 //
@@ -119,20 +144,30 @@ func sortGroups2AVX512(data *byte, blocks int)
 //go:noescape
 func finishGroups2AVX512(data *byte, blocks int)
 
-// flipGroups2AVX512 compares count groups from low on with those from high down.
+// flip2Groups2AVX512 compares groups from low on with those from high down, then each side's at 0, ..., 1 times the distance, in bytes.
 //
 //go:noescape
-func flipGroups2AVX512(low *byte, high *byte, count int)
+func flip2Groups2AVX512(low *byte, high *byte, distance int, count int)
 
 // clean2Groups2AVX512 compares groups at 1, ..., 1 times the distance, in bytes.
 //
 //go:noescape
 func clean2Groups2AVX512(data *byte, distance int, count int)
 
+// flip4Groups2AVX512 compares groups from low on with those from high down, then each side's at 1, ..., 1 times the distance, in bytes.
+//
+//go:noescape
+func flip4Groups2AVX512(low *byte, high *byte, distance int, count int)
+
 // clean4Groups2AVX512 compares groups at 2, ..., 1 times the distance, in bytes.
 //
 //go:noescape
 func clean4Groups2AVX512(data *byte, distance int, count int)
+
+// flip8Groups2AVX512 compares groups from low on with those from high down, then each side's at 2, ..., 1 times the distance, in bytes.
+//
+//go:noescape
+func flip8Groups2AVX512(low *byte, high *byte, distance int, count int)
 
 // clean8Groups2AVX512 compares groups at 4, ..., 1 times the distance, in bytes.
 //
@@ -149,15 +184,20 @@ func sortGroups4AVX512(data *byte, blocks int)
 //go:noescape
 func finishGroups4AVX512(data *byte, blocks int)
 
-// flipGroups4AVX512 compares count groups from low on with those from high down.
+// flip2Groups4AVX512 compares groups from low on with those from high down, then each side's at 0, ..., 1 times the distance, in bytes.
 //
 //go:noescape
-func flipGroups4AVX512(low *byte, high *byte, count int)
+func flip2Groups4AVX512(low *byte, high *byte, distance int, count int)
 
 // clean2Groups4AVX512 compares groups at 1, ..., 1 times the distance, in bytes.
 //
 //go:noescape
 func clean2Groups4AVX512(data *byte, distance int, count int)
+
+// flip4Groups4AVX512 compares groups from low on with those from high down, then each side's at 1, ..., 1 times the distance, in bytes.
+//
+//go:noescape
+func flip4Groups4AVX512(low *byte, high *byte, distance int, count int)
 
 // clean4Groups4AVX512 compares groups at 2, ..., 1 times the distance, in bytes.
 //

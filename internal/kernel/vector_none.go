@@ -75,7 +75,7 @@ func signed() bool                                                    { return f
 func packHeaders(dst []uint64, src [][4]uint64)                       { panic(noPacked) }
 func unpackHeaders(dst [][4]uint64, src []uint64)                     { panic(noPacked) }
 func packedBlock(data unsafe.Pointer, words, blocks int, sort bool)   { panic(noPacked) }
-func packedFlip(low, high unsafe.Pointer, words, count int)           { panic(noPacked) }
+func packedFlip(low, high unsafe.Pointer, words, l, d, count int)     { panic(noPacked) }
 func packedClean(data unsafe.Pointer, words, levels, distance, n int) { panic(noPacked) }
 
 const noPacked = "kernel: no vector bodies"

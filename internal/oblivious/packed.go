@@ -64,11 +64,13 @@ func (p *packed) sort(s, size int) {
 	h := size / 2
 	p.sort(s, h)
 	p.sort(s+h, h)
-	if s+h < p.n {
-		kernel.FlipPacked(p.block(s, size), p.words, h, 0, h)
+	if s+h >= p.n { // one run alone, which is in order
+		return
 	}
-	p.clean(s, h)
-	p.clean(s+h, h)
+	levels := p.levels(size)
+	d := size >> levels
+	kernel.FlipPacked(p.block(s, size), p.words, d, levels, 0, d)
+	p.cleanAll(s, size, d)
 }
 
 // levels returns how many levels to do next on a block of the size.
@@ -90,12 +92,17 @@ func (p *packed) clean(s, size int) {
 	levels := p.levels(size)
 	d := size >> levels
 	kernel.CleanPacked(p.block(s, size), p.words, d, levels, 0, d)
+	p.cleanAll(s, size, d)
+}
+
+// cleanAll cleans every block of d in that of the size at s.
+func (p *packed) cleanAll(s, size, d int) {
 	if d == p.base {
 		kernel.FinishPacked(p.block(s, size), p.words)
 		return
 	}
-	for i := range 1 << levels {
-		p.clean(s+i*d, d)
+	for i := s; i < s+size; i += d {
+		p.clean(i, d)
 	}
 }
 
@@ -114,8 +121,11 @@ func (w *Workers) share(p packed, size int) {
 	small := max(size/(4*ceilPower(w.n)), p.base)
 	w.Each((p.n+small-1)/small, func(b int) { p.sort(b*small, small) })
 	for h := small; h < size; h *= 2 {
-		w.eachPair(p.n, 2*h, h, func(s, from, to int) { kernel.FlipPacked(p.block(s, 2*h), p.words, h, from, to) })
-		block := h // to be cleaned
+		levels := p.levels(2 * h)
+		block := 2 * h >> levels // to be cleaned
+		w.eachPair(p.n, 2*h, block, func(s, from, to int) {
+			kernel.FlipPacked(p.block(s, 2*h), p.words, block, levels, from, to)
+		})
 		for block > small {
 			levels := p.levels(block)
 			d := block >> levels

@@ -60,8 +60,8 @@ func (k sortKernel) block(verb string, sort bool) {
 				}
 				for i := range h {
 					for _, r := range gs[s+h+i] {
-					k.reverse(k.v.reg(r), r)
-				}
+						k.reverse(k.v.reg(r), r)
+					}
 					k.exchange(&gs[s+i], &gs[s+h+i], &free)
 				}
 			}

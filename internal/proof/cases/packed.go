@@ -58,7 +58,9 @@ func packed(name string, words int, fill func(b *Builder, base int) (pack, unpac
 			if base > 0 {
 				kernel.SortPacked(data, words)
 				for h := base; h < n; h *= 2 {
-					kernel.FlipPacked(data, words, h, 0, h)
+					for l := 1; l <= kernel.PackedLevels(words); l++ {
+						kernel.FlipPacked(data, words, h>>(l-1), l, 0, h>>(l-1))
+					}
 				}
 				for l := 1; l <= kernel.PackedLevels(words); l++ {
 					if d := n >> l; d >= kernel.Lanes {
