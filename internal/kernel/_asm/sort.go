@@ -46,9 +46,8 @@ func (k sortKernel) data() int {
 
 const (
 	reverseZ = 31 // the index that reverses lanes
-	evenZ    = 30 // the indices that undo the exchange of lanes of two groups
+	evenZ    = 30 // the indices that undo the exchanges of lanes of two groups
 	oddZ     = 29
-	spareZ   = 28
 	thin     = 20 // and what less may overwrite
 	verdictY = 15 // the result of less in AVX2, with another spare one
 	spareY   = 14
@@ -181,13 +180,6 @@ func (k sortKernel) within(a group, pattern, distance int, free group) {
 		}
 		return
 	}
-	if k.words == 1 {
-		x, p, t := zs[a[0]], zs[free[0]], zs[spareZ]
-		VPMINUQ(p, x, t)
-		VPMAXUQ(p, x, upper(distance), t)
-		VMOVDQA64(t, x)
-		return
-	}
 	// A partner that is less goes to a lower lane; one that is not, to an upper
 	// lane. Where both are equal it does not matter.
 	less(free, a)
@@ -232,8 +224,7 @@ func (k sortKernel) cleanLanes(a, b, free *group) {
 	k.exchange(a, b, free)
 	mix(low, high)
 	k.exchange(a, b, free)
-	mix(low, high)
-	for w := range *a { // undo the exchanges of quarters
+	for w := range *a { // undo all exchanges of lanes
 		x, y, t := zs[(*a)[w]], zs[(*b)[w]], zs[(*free)[w]]
 		VMOVDQA64(x, t)
 		VPERMT2Q(y, zs[evenZ], x)

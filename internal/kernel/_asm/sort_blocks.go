@@ -21,8 +21,8 @@ func (k sortKernel) block(verb string, sort bool) {
 	k.loadUppers()
 	k.loadReverse()
 	if k.v == avx512 {
-		VMOVDQU64(constant("even_quarters", []uint32{0, 0, 1, 0, 8, 0, 9, 0, 4, 0, 5, 0, 12, 0, 13, 0}), zs[evenZ])
-		VMOVDQU64(constant("odd_quarters", []uint32{2, 0, 3, 0, 10, 0, 11, 0, 6, 0, 7, 0, 14, 0, 15, 0}), zs[oddZ])
+		VMOVDQU64(constant("first_lanes", []uint32{0, 0, 8, 0, 1, 0, 9, 0, 4, 0, 12, 0, 5, 0, 13, 0}), zs[evenZ])
+		VMOVDQU64(constant("second_lanes", []uint32{2, 0, 10, 0, 3, 0, 11, 0, 6, 0, 14, 0, 7, 0, 15, 0}), zs[oddZ])
 	}
 	Label("block")
 	var gs []group
@@ -46,12 +46,16 @@ func (k sortKernel) block(verb string, sort bool) {
 		}
 	}
 	if sort {
-		if k.v == avx2 {
+		h := 1
+		if lanes := int(k.v) / 8; n >= lanes {
+			k.columns(gs, &free)
+			h = n / lanes
+		} else if k.v == avx2 {
 			steps(1, 1, 3, 2, 1, 1)
 		} else {
 			steps(1, 1, 3, 2, 1, 1, 7, 4, 2, 2, 1, 1)
 		}
-		for h := 1; h < n; h *= 2 {
+		for ; h < n; h *= 2 {
 			for s := 0; s < n; s += 2 * h {
 				// The upper half is turned round before: what is left of it is
 				// turned round too, which cleaning does not mind.
@@ -80,6 +84,56 @@ func (k sortKernel) block(verb string, sort bool) {
 	JNZ(LabelRef("block"))
 	VZEROUPPER()
 	RET()
+}
+
+// columns sorts the elements of every lane, by merge exchange (Batcher 1968;
+// Knuth, algorithm 5.2.2M), and brings those of a lane to groups that follow
+// each other.
+func (k sortKernel) columns(gs []group, free *group) {
+	n := len(gs)
+	for p := 1; p < n; p *= 2 {
+		for d := p; d > 0; d /= 2 {
+			for i := d % p; i+d < n; i++ {
+				if (i-d%p)&d == 0 && i/(2*p) == (i+d)/(2*p) {
+					k.exchange(&gs[i], &gs[i+d], free)
+				}
+			}
+		}
+	}
+	lanes := int(k.v) / 8
+	for w := range k.words {
+		for s := 0; s < n; s += lanes {
+			k.transpose(gs[s:s+lanes], w, free)
+		}
+	}
+	before := append([]group(nil), gs...)
+	for i, g := range before {
+		gs[i%lanes*(n/lanes)+i/lanes] = g
+	}
+}
+
+// transpose exchanges word w of lane i of group j with that of lane j of group i.
+func (k sortKernel) transpose(gs []group, w int, free *group) {
+	for d := 1; d < len(gs); d *= 2 {
+		for i := range gs {
+			if i&d != 0 {
+				continue
+			}
+			x, y, t := k.v.reg(gs[i][w]), k.v.reg(gs[i+d][w]), k.v.reg((*free)[w])
+			switch {
+			case d == 1:
+				VPUNPCKLQDQ(y, x, t)
+				VPUNPCKHQDQ(y, x, y)
+			case k.v == avx2:
+				VPERM2I128(U8(0x20), y, x, t)
+				VPERM2I128(U8(0x31), y, x, y)
+			default: // quarters, which are in order after the second time
+				VSHUFI64X2(U8(0x88), y, x, t)
+				VSHUFI64X2(U8(0xdd), y, x, y)
+			}
+			gs[i][w], (*free)[w] = (*free)[w], gs[i][w]
+		}
+	}
 }
 
 // distances compares groups at distances h, h/2, ..., 1.
