@@ -23,10 +23,13 @@ func BenchmarkSwap(b *testing.B) {
 		b.Run(fmt.Sprint(width), func(b *testing.B) {
 			eachImplementation(b, func(b *testing.B) {
 				const n = 16
-				data := make([]byte, 2*n*width)
-				for i := 0; b.Loop(); i++ {
-					x, y := data[i%n*width:][:width], data[(n+i%n)*width:][:width]
-					CondSwap(choice.FromBit(uint64(i)), x, y)
+				var pairs [n][2][]byte
+				for i := range pairs {
+					pairs[i][0], pairs[i][1] = make([]byte, width), make([]byte, width)
+				}
+				for i := uint(0); b.Loop(); i++ {
+					p := &pairs[i%n]
+					CondSwap(choice.FromBit(uint64(i)), p[0], p[1])
 				}
 			})
 		})

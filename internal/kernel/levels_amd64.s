@@ -4497,53 +4497,102 @@ whole:
 	RET
 
 // func condSwapAVX2(a *byte, b *byte, n int, mask uint64)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·condSwapAVX2(SB), NOSPLIT, $0-32
 	MOVQ         a+0(FP), DI
 	MOVQ         b+8(FP), SI
 	MOVQ         n+16(FP), CX
-	MOVQ         mask+24(FP), X4
-	VPBROADCASTQ X4, Y4
-	SUBQ         $0x20, CX
-	JB           tail
+	VPBROADCASTQ mask+24(FP), Y15
+	SUBQ         $0x00000080, CX
+	JB           below_times4
 
-chunk:
-	VMOVDQU   (DI), Y0
-	VMOVDQU   (SI), Y1
-	VBLENDVPD Y4, Y1, Y0, Y2
-	VBLENDVPD Y4, Y0, Y1, Y1
-	VMOVDQU   Y2, (DI)
-	VMOVDQU   Y1, (SI)
-	ADDQ      $0x20, DI
-	ADDQ      $0x20, SI
-	SUBQ      $0x20, CX
-	JAE       chunk
+times4:
+	VMOVDQU (DI), Y0
+	VMOVDQU (SI), Y1
+	VPXOR   Y0, Y1, Y2
+	VPAND   Y15, Y2, Y2
+	VPXOR   Y2, Y0, Y0
+	VPXOR   Y2, Y1, Y2
+	VMOVDQU 32(DI), Y3
+	VMOVDQU 32(SI), Y4
+	VPXOR   Y3, Y4, Y5
+	VPAND   Y15, Y5, Y5
+	VPXOR   Y5, Y3, Y3
+	VPXOR   Y5, Y4, Y5
+	VMOVDQU 64(DI), Y6
+	VMOVDQU 64(SI), Y7
+	VPXOR   Y6, Y7, Y8
+	VPAND   Y15, Y8, Y8
+	VPXOR   Y8, Y6, Y6
+	VPXOR   Y8, Y7, Y8
+	VMOVDQU 96(DI), Y9
+	VMOVDQU 96(SI), Y10
+	VPXOR   Y9, Y10, Y11
+	VPAND   Y15, Y11, Y11
+	VPXOR   Y11, Y9, Y9
+	VPXOR   Y11, Y10, Y11
+	VMOVDQU Y0, (DI)
+	VMOVDQU Y2, (SI)
+	VMOVDQU Y3, 32(DI)
+	VMOVDQU Y5, 32(SI)
+	VMOVDQU Y6, 64(DI)
+	VMOVDQU Y8, 64(SI)
+	VMOVDQU Y9, 96(DI)
+	VMOVDQU Y11, 96(SI)
+	ADDQ    $0x00000080, DI
+	ADDQ    $0x00000080, SI
+	SUBQ    $0x00000080, CX
+	JAE     times4
 
-tail:
-	ADDQ      $0x20, CX
-	JZ        whole
-	TESTQ     $0x00000010, CX
-	JZ        below16
-	VMOVDQU   (DI), X0
-	VMOVDQU   (SI), X1
-	VBLENDVPD Y4, Y1, Y0, Y2
-	VBLENDVPD Y4, Y0, Y1, Y1
-	VMOVDQU   X2, (DI)
-	VMOVDQU   X1, (SI)
-	ADDQ      $0x10, DI
-	ADDQ      $0x10, SI
+below_times4:
+	ADDQ $0x00000080, CX
+	JZ   whole
+	SUBQ $0x00000020, CX
+	JB   below_times1
+
+times1:
+	VMOVDQU (DI), Y0
+	VMOVDQU (SI), Y1
+	VPXOR   Y0, Y1, Y2
+	VPAND   Y15, Y2, Y2
+	VPXOR   Y2, Y0, Y0
+	VPXOR   Y2, Y1, Y2
+	VMOVDQU Y0, (DI)
+	VMOVDQU Y2, (SI)
+	ADDQ    $0x00000020, DI
+	ADDQ    $0x00000020, SI
+	SUBQ    $0x00000020, CX
+	JAE     times1
+
+below_times1:
+	ADDQ    $0x00000020, CX
+	JZ      whole
+	TESTQ   $0x00000010, CX
+	JZ      below16
+	VMOVDQU (DI), X0
+	VMOVDQU (SI), X1
+	VPXOR   Y0, Y1, Y2
+	VPAND   Y15, Y2, Y2
+	VPXOR   Y2, Y0, Y0
+	VPXOR   Y2, Y1, Y2
+	VMOVDQU X0, (DI)
+	VMOVDQU X2, (SI)
+	ADDQ    $0x00000010, DI
+	ADDQ    $0x00000010, SI
 
 below16:
-	TESTQ     $0x00000008, CX
-	JZ        below8
-	VMOVQ     (DI), X0
-	VMOVQ     (SI), X1
-	VBLENDVPD Y4, Y1, Y0, Y2
-	VBLENDVPD Y4, Y0, Y1, Y1
-	VMOVQ     X2, (DI)
-	VMOVQ     X1, (SI)
-	ADDQ      $0x08, DI
-	ADDQ      $0x08, SI
+	TESTQ $0x00000008, CX
+	JZ    below8
+	VMOVQ (DI), X0
+	VMOVQ (SI), X1
+	VPXOR Y0, Y1, Y2
+	VPAND Y15, Y2, Y2
+	VPXOR Y2, Y0, Y0
+	VPXOR Y2, Y1, Y2
+	VMOVQ X0, (DI)
+	VMOVQ X2, (SI)
+	ADDQ  $0x00000008, DI
+	ADDQ  $0x00000008, SI
 
 below8:
 whole:
@@ -4551,47 +4600,74 @@ whole:
 	RET
 
 // func condCopyAVX2(a *byte, b *byte, n int, mask uint64)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·condCopyAVX2(SB), NOSPLIT, $0-32
 	MOVQ         a+0(FP), DI
 	MOVQ         b+8(FP), SI
 	MOVQ         n+16(FP), CX
-	MOVQ         mask+24(FP), X4
-	VPBROADCASTQ X4, Y4
-	SUBQ         $0x20, CX
-	JB           tail
+	VPBROADCASTQ mask+24(FP), Y15
+	SUBQ         $0x00000080, CX
+	JB           below_times4
 
-chunk:
+times4:
 	VMOVDQU   (DI), Y0
 	VMOVDQU   (SI), Y1
-	VBLENDVPD Y4, Y1, Y0, Y2
-	VMOVDQU   Y2, (DI)
-	ADDQ      $0x20, DI
-	ADDQ      $0x20, SI
-	SUBQ      $0x20, CX
-	JAE       chunk
+	VBLENDVPD Y15, Y1, Y0, Y0
+	VMOVDQU   32(DI), Y3
+	VMOVDQU   32(SI), Y4
+	VBLENDVPD Y15, Y4, Y3, Y3
+	VMOVDQU   64(DI), Y6
+	VMOVDQU   64(SI), Y7
+	VBLENDVPD Y15, Y7, Y6, Y6
+	VMOVDQU   96(DI), Y9
+	VMOVDQU   96(SI), Y10
+	VBLENDVPD Y15, Y10, Y9, Y9
+	VMOVDQU   Y0, (DI)
+	VMOVDQU   Y3, 32(DI)
+	VMOVDQU   Y6, 64(DI)
+	VMOVDQU   Y9, 96(DI)
+	ADDQ      $0x00000080, DI
+	ADDQ      $0x00000080, SI
+	SUBQ      $0x00000080, CX
+	JAE       times4
 
-tail:
-	ADDQ      $0x20, CX
+below_times4:
+	ADDQ $0x00000080, CX
+	JZ   whole
+	SUBQ $0x00000020, CX
+	JB   below_times1
+
+times1:
+	VMOVDQU   (DI), Y0
+	VMOVDQU   (SI), Y1
+	VBLENDVPD Y15, Y1, Y0, Y0
+	VMOVDQU   Y0, (DI)
+	ADDQ      $0x00000020, DI
+	ADDQ      $0x00000020, SI
+	SUBQ      $0x00000020, CX
+	JAE       times1
+
+below_times1:
+	ADDQ      $0x00000020, CX
 	JZ        whole
 	TESTQ     $0x00000010, CX
 	JZ        below16
 	VMOVDQU   (DI), X0
 	VMOVDQU   (SI), X1
-	VBLENDVPD Y4, Y1, Y0, Y2
-	VMOVDQU   X2, (DI)
-	ADDQ      $0x10, DI
-	ADDQ      $0x10, SI
+	VBLENDVPD Y15, Y1, Y0, Y0
+	VMOVDQU   X0, (DI)
+	ADDQ      $0x00000010, DI
+	ADDQ      $0x00000010, SI
 
 below16:
 	TESTQ     $0x00000008, CX
 	JZ        below8
 	VMOVQ     (DI), X0
 	VMOVQ     (SI), X1
-	VBLENDVPD Y4, Y1, Y0, Y2
-	VMOVQ     X2, (DI)
-	ADDQ      $0x08, DI
-	ADDQ      $0x08, SI
+	VBLENDVPD Y15, Y1, Y0, Y0
+	VMOVQ     X0, (DI)
+	ADDQ      $0x00000008, DI
+	ADDQ      $0x00000008, SI
 
 below8:
 whole:
@@ -4599,69 +4675,100 @@ whole:
 	RET
 
 // func condSwapAVX512(a *byte, b *byte, n int, mask uint64)
-// Requires: AVX, AVX512F, SSE2
+// Requires: AVX, AVX512BW, AVX512F
 TEXT ·condSwapAVX512(SB), NOSPLIT, $0-32
-	MOVQ         a+0(FP), DI
-	MOVQ         b+8(FP), SI
-	MOVQ         n+16(FP), CX
-	MOVQ         mask+24(FP), X4
-	VPBROADCASTQ X4, Z4
-	SUBQ         $0x40, CX
-	JB           tail
+	MOVQ  a+0(FP), DI
+	MOVQ  b+8(FP), SI
+	MOVQ  n+16(FP), CX
+	KMOVQ mask+24(FP), K1
+	SUBQ  $0x00000100, CX
+	JB    below_times4
 
-chunk:
-	VMOVDQU64  (DI), Z0
-	VMOVDQU64  (SI), Z1
-	VMOVDQA64  Z0, Z2
-	VPTERNLOGQ $0xd8, Z4, Z1, Z2
-	VPTERNLOGQ $0xd8, Z4, Z0, Z1
-	VMOVDQU64  Z2, (DI)
-	VMOVDQU64  Z1, (SI)
-	ADDQ       $0x40, DI
-	ADDQ       $0x40, SI
-	SUBQ       $0x40, CX
-	JAE        chunk
+times4:
+	VMOVDQU64 (DI), Z0
+	VMOVDQU64 (SI), Z1
+	VPBLENDMQ Z0, Z1, K1, Z2
+	VPBLENDMQ Z1, Z0, K1, Z0
+	VMOVDQU64 64(DI), Z3
+	VMOVDQU64 64(SI), Z4
+	VPBLENDMQ Z3, Z4, K1, Z5
+	VPBLENDMQ Z4, Z3, K1, Z3
+	VMOVDQU64 128(DI), Z6
+	VMOVDQU64 128(SI), Z7
+	VPBLENDMQ Z6, Z7, K1, Z8
+	VPBLENDMQ Z7, Z6, K1, Z6
+	VMOVDQU64 192(DI), Z9
+	VMOVDQU64 192(SI), Z10
+	VPBLENDMQ Z9, Z10, K1, Z11
+	VPBLENDMQ Z10, Z9, K1, Z9
+	VMOVDQU64 Z0, (DI)
+	VMOVDQU64 Z2, (SI)
+	VMOVDQU64 Z3, 64(DI)
+	VMOVDQU64 Z5, 64(SI)
+	VMOVDQU64 Z6, 128(DI)
+	VMOVDQU64 Z8, 128(SI)
+	VMOVDQU64 Z9, 192(DI)
+	VMOVDQU64 Z11, 192(SI)
+	ADDQ      $0x00000100, DI
+	ADDQ      $0x00000100, SI
+	SUBQ      $0x00000100, CX
+	JAE       times4
 
-tail:
-	ADDQ       $0x40, CX
-	JZ         whole
-	TESTQ      $0x00000020, CX
-	JZ         below32
-	VMOVDQU    (DI), Y0
-	VMOVDQU    (SI), Y1
-	VMOVDQA64  Z0, Z2
-	VPTERNLOGQ $0xd8, Z4, Z1, Z2
-	VPTERNLOGQ $0xd8, Z4, Z0, Z1
-	VMOVDQU    Y2, (DI)
-	VMOVDQU    Y1, (SI)
-	ADDQ       $0x20, DI
-	ADDQ       $0x20, SI
+below_times4:
+	ADDQ $0x00000100, CX
+	JZ   whole
+	SUBQ $0x00000040, CX
+	JB   below_times1
+
+times1:
+	VMOVDQU64 (DI), Z0
+	VMOVDQU64 (SI), Z1
+	VPBLENDMQ Z0, Z1, K1, Z2
+	VPBLENDMQ Z1, Z0, K1, Z0
+	VMOVDQU64 Z0, (DI)
+	VMOVDQU64 Z2, (SI)
+	ADDQ      $0x00000040, DI
+	ADDQ      $0x00000040, SI
+	SUBQ      $0x00000040, CX
+	JAE       times1
+
+below_times1:
+	ADDQ      $0x00000040, CX
+	JZ        whole
+	TESTQ     $0x00000020, CX
+	JZ        below32
+	VMOVDQU   (DI), Y0
+	VMOVDQU   (SI), Y1
+	VPBLENDMQ Z0, Z1, K1, Z2
+	VPBLENDMQ Z1, Z0, K1, Z0
+	VMOVDQU   Y0, (DI)
+	VMOVDQU   Y2, (SI)
+	ADDQ      $0x00000020, DI
+	ADDQ      $0x00000020, SI
 
 below32:
-	TESTQ      $0x00000010, CX
-	JZ         below16
-	VMOVDQU    (DI), X0
-	VMOVDQU    (SI), X1
-	VMOVDQA64  Z0, Z2
-	VPTERNLOGQ $0xd8, Z4, Z1, Z2
-	VPTERNLOGQ $0xd8, Z4, Z0, Z1
-	VMOVDQU    X2, (DI)
-	VMOVDQU    X1, (SI)
-	ADDQ       $0x10, DI
-	ADDQ       $0x10, SI
+	TESTQ     $0x00000010, CX
+	JZ        below16
+	VMOVDQU   (DI), X0
+	VMOVDQU   (SI), X1
+	VPBLENDMQ Z0, Z1, K1, Z2
+	VPBLENDMQ Z1, Z0, K1, Z0
+	VMOVDQU   X0, (DI)
+	VMOVDQU   X2, (SI)
+	ADDQ      $0x00000010, DI
+	ADDQ      $0x00000010, SI
 
 below16:
-	TESTQ      $0x00000008, CX
-	JZ         below8
-	VMOVQ      (DI), X0
-	VMOVQ      (SI), X1
-	VMOVDQA64  Z0, Z2
-	VPTERNLOGQ $0xd8, Z4, Z1, Z2
-	VPTERNLOGQ $0xd8, Z4, Z0, Z1
-	VMOVQ      X2, (DI)
-	VMOVQ      X1, (SI)
-	ADDQ       $0x08, DI
-	ADDQ       $0x08, SI
+	TESTQ     $0x00000008, CX
+	JZ        below8
+	VMOVQ     (DI), X0
+	VMOVQ     (SI), X1
+	VPBLENDMQ Z0, Z1, K1, Z2
+	VPBLENDMQ Z1, Z0, K1, Z0
+	VMOVQ     X0, (DI)
+	VMOVQ     X2, (SI)
+	ADDQ      $0x00000008, DI
+	ADDQ      $0x00000008, SI
 
 below8:
 whole:
@@ -4669,61 +4776,84 @@ whole:
 	RET
 
 // func condCopyAVX512(a *byte, b *byte, n int, mask uint64)
-// Requires: AVX, AVX512F, SSE2
+// Requires: AVX, AVX512BW, AVX512F
 TEXT ·condCopyAVX512(SB), NOSPLIT, $0-32
-	MOVQ         a+0(FP), DI
-	MOVQ         b+8(FP), SI
-	MOVQ         n+16(FP), CX
-	MOVQ         mask+24(FP), X4
-	VPBROADCASTQ X4, Z4
-	SUBQ         $0x40, CX
-	JB           tail
+	MOVQ  a+0(FP), DI
+	MOVQ  b+8(FP), SI
+	MOVQ  n+16(FP), CX
+	KMOVQ mask+24(FP), K1
+	SUBQ  $0x00000100, CX
+	JB    below_times4
 
-chunk:
-	VMOVDQU64  (DI), Z0
-	VMOVDQU64  (SI), Z1
-	VMOVDQA64  Z0, Z2
-	VPTERNLOGQ $0xd8, Z4, Z1, Z2
-	VMOVDQU64  Z2, (DI)
-	ADDQ       $0x40, DI
-	ADDQ       $0x40, SI
-	SUBQ       $0x40, CX
-	JAE        chunk
+times4:
+	VMOVDQU64 (DI), Z0
+	VMOVDQU64 (SI), Z1
+	VPBLENDMQ Z1, Z0, K1, Z0
+	VMOVDQU64 64(DI), Z3
+	VMOVDQU64 64(SI), Z4
+	VPBLENDMQ Z4, Z3, K1, Z3
+	VMOVDQU64 128(DI), Z6
+	VMOVDQU64 128(SI), Z7
+	VPBLENDMQ Z7, Z6, K1, Z6
+	VMOVDQU64 192(DI), Z9
+	VMOVDQU64 192(SI), Z10
+	VPBLENDMQ Z10, Z9, K1, Z9
+	VMOVDQU64 Z0, (DI)
+	VMOVDQU64 Z3, 64(DI)
+	VMOVDQU64 Z6, 128(DI)
+	VMOVDQU64 Z9, 192(DI)
+	ADDQ      $0x00000100, DI
+	ADDQ      $0x00000100, SI
+	SUBQ      $0x00000100, CX
+	JAE       times4
 
-tail:
-	ADDQ       $0x40, CX
-	JZ         whole
-	TESTQ      $0x00000020, CX
-	JZ         below32
-	VMOVDQU    (DI), Y0
-	VMOVDQU    (SI), Y1
-	VMOVDQA64  Z0, Z2
-	VPTERNLOGQ $0xd8, Z4, Z1, Z2
-	VMOVDQU    Y2, (DI)
-	ADDQ       $0x20, DI
-	ADDQ       $0x20, SI
+below_times4:
+	ADDQ $0x00000100, CX
+	JZ   whole
+	SUBQ $0x00000040, CX
+	JB   below_times1
+
+times1:
+	VMOVDQU64 (DI), Z0
+	VMOVDQU64 (SI), Z1
+	VPBLENDMQ Z1, Z0, K1, Z0
+	VMOVDQU64 Z0, (DI)
+	ADDQ      $0x00000040, DI
+	ADDQ      $0x00000040, SI
+	SUBQ      $0x00000040, CX
+	JAE       times1
+
+below_times1:
+	ADDQ      $0x00000040, CX
+	JZ        whole
+	TESTQ     $0x00000020, CX
+	JZ        below32
+	VMOVDQU   (DI), Y0
+	VMOVDQU   (SI), Y1
+	VPBLENDMQ Z1, Z0, K1, Z0
+	VMOVDQU   Y0, (DI)
+	ADDQ      $0x00000020, DI
+	ADDQ      $0x00000020, SI
 
 below32:
-	TESTQ      $0x00000010, CX
-	JZ         below16
-	VMOVDQU    (DI), X0
-	VMOVDQU    (SI), X1
-	VMOVDQA64  Z0, Z2
-	VPTERNLOGQ $0xd8, Z4, Z1, Z2
-	VMOVDQU    X2, (DI)
-	ADDQ       $0x10, DI
-	ADDQ       $0x10, SI
+	TESTQ     $0x00000010, CX
+	JZ        below16
+	VMOVDQU   (DI), X0
+	VMOVDQU   (SI), X1
+	VPBLENDMQ Z1, Z0, K1, Z0
+	VMOVDQU   X0, (DI)
+	ADDQ      $0x00000010, DI
+	ADDQ      $0x00000010, SI
 
 below16:
-	TESTQ      $0x00000008, CX
-	JZ         below8
-	VMOVQ      (DI), X0
-	VMOVQ      (SI), X1
-	VMOVDQA64  Z0, Z2
-	VPTERNLOGQ $0xd8, Z4, Z1, Z2
-	VMOVQ      X2, (DI)
-	ADDQ       $0x08, DI
-	ADDQ       $0x08, SI
+	TESTQ     $0x00000008, CX
+	JZ        below8
+	VMOVQ     (DI), X0
+	VMOVQ     (SI), X1
+	VPBLENDMQ Z1, Z0, K1, Z0
+	VMOVQ     X0, (DI)
+	ADDQ      $0x00000008, DI
+	ADDQ      $0x00000008, SI
 
 below8:
 whole:
