@@ -100,20 +100,15 @@ func (k levelKernel) chunk(size int, stack Mem) {
 			r[x.a], free = free, a
 			continue
 		}
-		m := ys[9]
+		t, m := ys[free], Op(stack.Offset(32*x.mask))
 		if k.first {
-			VPBROADCASTD(stack.Offset(4*x.mask), m)
-		} else {
-			VMOVDQU(stack.Offset(32*x.mask), m)
+			VPBROADCASTD(stack.Offset(4*x.mask), ys[9])
+			m = ys[9]
 		}
-		if k.lane == 32 {
-			VBLENDVPS(m, ys[b], ys[a], ys[free])
-			VBLENDVPS(m, ys[a], ys[b], ys[b])
-		} else {
-			VBLENDVPD(m, ys[b], ys[a], ys[free])
-			VBLENDVPD(m, ys[a], ys[b], ys[b])
-		}
-		r[x.a], free = free, a
+		VPXOR(ys[a], ys[b], t)
+		VPAND(m, t, t)
+		VPXOR(t, ys[a], ys[a])
+		VPXOR(t, ys[b], ys[b])
 	}
 	for i := range r {
 		move(size, row(i, dst, dst4, dstRow, dstRow3, 0), r[i], true)
