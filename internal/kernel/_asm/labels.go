@@ -151,19 +151,18 @@ func (k countKernel) gather(out reg.Register) {
 	INCQ(out)
 }
 
-// fill generates the kernel that counts, for each of some numbers, the bounds
-// that are at most it: four registers of numbers at a time.
-func fill(v vec) {
-	name := "countUpto" + v.String()
-	TEXT(name, 4, "func(numbers, counts *uint32, blocks int, bounds *uint32, n int)")
+// scan is the frame of a kernel that takes numbers, four registers of them at a
+// time, past all n entries of a table: start comes before the first entry, step
+// is done for each entry with every register of numbers and that of its results,
+// and next after these. entry is the label.
+func scan(v vec, name, params, doc, entry string, start, next func(), step func(number, result int)) {
+	TEXT(name+v.String(), 4, "func("+params+")")
 	Pragma("noescape")
-	Doc(name + " sets each count to the number of the n bounds that are at most its number.")
-	in, out, blocks, bounds, n, left, at := reg.RSI, reg.RDI, reg.RCX, reg.RBX, reg.RDX, reg.RAX, reg.R8
-	Load(Param("numbers"), in)
-	Load(Param("counts"), out)
-	Load(Param("blocks"), blocks)
-	Load(Param("bounds"), bounds)
-	Load(Param("n"), n)
+	Doc(name + v.String() + doc)
+	in, out, blocks, table, n, left, at := reg.RSI, reg.RDI, reg.RCX, reg.RBX, reg.RDX, reg.RAX, reg.R8
+	for i, r := range []reg.Register{in, out, blocks, table, n} {
+		Load(ParamIndex(i), r)
+	}
 	MOVL(U32(1), reg.R9L)
 	VMOVD(reg.R9L, xs[10])
 	VPBROADCASTD(xs[10], v.reg(10))
@@ -172,23 +171,18 @@ func fill(v vec) {
 		v.move(mem(in, i*int(v)), v.reg(i))
 		VPXOR(ys[4+i], ys[4+i], ys[4+i])
 	}
-	MOVQ(bounds, at)
+	start()
+	MOVQ(table, at)
 	MOVQ(n, left)
-	Label("bound")
+	Label(entry)
 	VPBROADCASTD(mem(at, 0), v.reg(8))
 	for i := range 4 {
-		if v == avx512 {
-			VPCMPUD(U8(2), v.reg(i), v.reg(8), reg.K1) // bound <= number
-			VPADDD(v.reg(10), v.reg(4+i), reg.K1, v.reg(4+i))
-		} else {
-			VPMAXUD(ys[8], ys[i], ys[9])
-			VPCMPEQD(ys[9], ys[i], ys[9])
-			VPSUBD(ys[9], ys[4+i], ys[4+i])
-		}
+		step(i, 4+i)
 	}
+	next()
 	ADDQ(U8(4), at)
 	DECQ(left)
-	JNZ(LabelRef("bound"))
+	JNZ(LabelRef(entry))
 	for i := range 4 {
 		v.move(v.reg(4+i), mem(out, i*int(v)))
 	}
@@ -200,56 +194,43 @@ func fill(v vec) {
 	RET()
 }
 
+// fill generates the kernel that counts, for each of some numbers, the bounds
+// that are at most it.
+func fill(v vec) {
+	one, bound := v.reg(10), v.reg(8)
+	nothing := func() {}
+	scan(v, "countUpto", "numbers, counts *uint32, blocks int, bounds *uint32, n int",
+		" sets each count to the number of the n bounds that are at most its number.",
+		"bound", nothing, nothing, func(number, count int) {
+			if v == avx512 {
+				VPCMPUD(U8(2), v.reg(number), bound, reg.K1) // bound <= number
+				VPADDD(one, v.reg(count), reg.K1, v.reg(count))
+			} else {
+				VPMAXUD(bound, ys[number], ys[9])
+				VPCMPEQD(ys[9], ys[number], ys[9])
+				VPSUBD(ys[9], ys[count], ys[count])
+			}
+		})
+}
+
 // lookup generates the kernel that takes, for each of some indexes, the entry
-// of a table: four registers of indexes at a time, which meet every entry.
+// of a table.
 func lookup(v vec) {
-	name := "lookup" + v.String()
-	TEXT(name, 4, "func(index, out *uint32, blocks int, table *uint32, n int)")
-	Pragma("noescape")
-	Doc(name + " sets each output to the entry, of the n of the table, with its index, or to 0. Output and index may be the same.")
-	in, out, blocks, table, n, left, at := reg.RSI, reg.RDI, reg.RCX, reg.RBX, reg.RDX, reg.RAX, reg.R8
-	Load(Param("index"), in)
-	Load(Param("out"), out)
-	Load(Param("blocks"), blocks)
-	Load(Param("table"), table)
-	Load(Param("n"), n)
-	MOVL(U32(1), reg.R9L)
-	VMOVD(reg.R9L, xs[10])
 	one, number, entry := v.reg(10), v.reg(9), v.reg(8)
-	VPBROADCASTD(xs[10], one)
-	Label("block")
-	for i := range 4 {
-		v.move(mem(in, i*int(v)), v.reg(i))
-		VPXOR(ys[4+i], ys[4+i], ys[4+i])
-	}
-	VPXOR(ys[9], ys[9], ys[9])
-	MOVQ(table, at)
-	MOVQ(n, left)
-	Label("entry")
-	VPBROADCASTD(mem(at, 0), entry)
-	for i := range 4 {
-		if v == avx512 {
-			VPCMPEQD(number, v.reg(i), reg.K1)
-			VMOVDQA32(entry, reg.K1, v.reg(4+i))
-		} else {
-			VPCMPEQD(ys[9], ys[i], ys[11])
-			VPAND(ys[8], ys[11], ys[11])
-			VPOR(ys[11], ys[4+i], ys[4+i])
-		}
-	}
-	VPADDD(one, number, number)
-	ADDQ(U8(4), at)
-	DECQ(left)
-	JNZ(LabelRef("entry"))
-	for i := range 4 {
-		v.move(v.reg(4+i), mem(out, i*int(v)))
-	}
-	ADDQ(U32(uint32(4*v)), in)
-	ADDQ(U32(uint32(4*v)), out)
-	DECQ(blocks)
-	JNZ(LabelRef("block"))
-	VZEROUPPER()
-	RET()
+	scan(v, "lookup", "index, out *uint32, blocks int, table *uint32, n int",
+		" sets each output to the entry, of the n of the table, with its index, or to 0. Output and index may be the same.",
+		"entry", func() { VPXOR(ys[9], ys[9], ys[9]) },
+		func() { VPADDD(one, number, number) },
+		func(index, out int) {
+			if v == avx512 {
+				VPCMPEQD(number, v.reg(index), reg.K1)
+				VMOVDQA32(entry, reg.K1, v.reg(out))
+			} else {
+				VPCMPEQD(number, ys[index], ys[11])
+				VPAND(entry, ys[11], ys[11])
+				VPOR(ys[11], ys[out], ys[out])
+			}
+		})
 }
 
 // rank generates the running sums of marks, of 8 at a time, the marks being
