@@ -2245,16 +2245,10 @@ next:
 	RET
 
 // func sortGroups1AVX512(data *byte, blocks int)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512F
 TEXT ·sortGroups1AVX512(SB), NOSPLIT, $0-16
 	MOVQ      data+0(FP), DI
 	MOVQ      blocks+8(FP), CX
-	MOVL      $0x000000aa, AX
-	KMOVB     AX, K5
-	MOVL      $0x000000cc, AX
-	KMOVB     AX, K6
-	MOVL      $0x000000f0, AX
-	KMOVB     AX, K7
 	VMOVDQU64 reverse<>+0(SB), Z31
 	VMOVDQU64 first_lanes<>+0(SB), Z30
 	VMOVDQU64 second_lanes<>+0(SB), Z29
@@ -3055,16 +3049,10 @@ DATA second_lanes<>+60(SB)/4, $0x00000000
 GLOBL second_lanes<>(SB), RODATA|NOPTR, $64
 
 // func finishGroups1AVX512(data *byte, blocks int)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512F
 TEXT ·finishGroups1AVX512(SB), NOSPLIT, $0-16
 	MOVQ      data+0(FP), DI
 	MOVQ      blocks+8(FP), CX
-	MOVL      $0x000000aa, AX
-	KMOVB     AX, K5
-	MOVL      $0x000000cc, AX
-	KMOVB     AX, K6
-	MOVL      $0x000000f0, AX
-	KMOVB     AX, K7
 	VMOVDQU64 reverse<>+0(SB), Z31
 	VMOVDQU64 first_lanes<>+0(SB), Z30
 	VMOVDQU64 second_lanes<>+0(SB), Z29
@@ -3527,16 +3515,10 @@ next:
 	RET
 
 // func sortGroups2AVX512(data *byte, blocks int)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512F
 TEXT ·sortGroups2AVX512(SB), NOSPLIT, $0-16
 	MOVQ      data+0(FP), DI
 	MOVQ      blocks+8(FP), CX
-	MOVL      $0x000000aa, AX
-	KMOVB     AX, K5
-	MOVL      $0x000000cc, AX
-	KMOVB     AX, K6
-	MOVL      $0x000000f0, AX
-	KMOVB     AX, K7
 	VMOVDQU64 reverse<>+0(SB), Z31
 	VMOVDQU64 first_lanes<>+0(SB), Z30
 	VMOVDQU64 second_lanes<>+0(SB), Z29
@@ -4501,16 +4483,10 @@ block:
 	RET
 
 // func finishGroups2AVX512(data *byte, blocks int)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512F
 TEXT ·finishGroups2AVX512(SB), NOSPLIT, $0-16
 	MOVQ      data+0(FP), DI
 	MOVQ      blocks+8(FP), CX
-	MOVL      $0x000000aa, AX
-	KMOVB     AX, K5
-	MOVL      $0x000000cc, AX
-	KMOVB     AX, K6
-	MOVL      $0x000000f0, AX
-	KMOVB     AX, K7
 	VMOVDQU64 reverse<>+0(SB), Z31
 	VMOVDQU64 first_lanes<>+0(SB), Z30
 	VMOVDQU64 second_lanes<>+0(SB), Z29
@@ -6307,16 +6283,10 @@ block:
 	RET
 
 // func finishGroups4AVX512(data *byte, blocks int)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512F
 TEXT ·finishGroups4AVX512(SB), NOSPLIT, $0-16
 	MOVQ      data+0(FP), DI
 	MOVQ      blocks+8(FP), CX
-	MOVL      $0x000000aa, AX
-	KMOVB     AX, K5
-	MOVL      $0x000000cc, AX
-	KMOVB     AX, K6
-	MOVL      $0x000000f0, AX
-	KMOVB     AX, K7
 	VMOVDQU64 reverse<>+0(SB), Z31
 	VMOVDQU64 first_lanes<>+0(SB), Z30
 	VMOVDQU64 second_lanes<>+0(SB), Z29

@@ -18,7 +18,10 @@ func (k sortKernel) block(verb string, sort bool) {
 	data, left := reg.RDI, reg.RCX
 	Load(Param("data"), data)
 	Load(Param("blocks"), left)
-	k.loadUppers()
+	byLanes := n >= int(k.v)/8 // groups enough to sort the elements of every lane
+	if sort && !byLanes {
+		k.loadUppers()
+	}
 	k.loadReverse()
 	if k.v == avx512 {
 		VMOVDQU64(constant("first_lanes", []uint32{0, 0, 8, 0, 1, 0, 9, 0, 4, 0, 12, 0, 5, 0, 13, 0}), zs[evenZ])
@@ -47,9 +50,9 @@ func (k sortKernel) block(verb string, sort bool) {
 	}
 	if sort {
 		h := 1
-		if lanes := int(k.v) / 8; n >= lanes {
+		if byLanes {
 			k.columns(gs, &free)
-			h = n / lanes
+			h = n * 8 / int(k.v)
 		} else if k.v == avx2 {
 			steps(1, 1, 3, 2, 1, 1)
 		} else {
