@@ -38,7 +38,7 @@ type Calibration struct {
 type Residual struct {
 	ClientNS map[string]float64 `json:"client_ns"` // by channel, for each client: cells, sessions, gateways
 	ServerNS float64            `json:"server_ns"` // for each server
-	FrameNS  float64            `json:"frame_ns"`  // for each step of the epoch and server that a server speaks to, however short the frame
+	FrameNS  float64            `json:"frame_ns"`  // for each frame between servers, however short
 	Share    float64            `json:"share"`     // of it that is within the interval that epoch_* measures
 	Runs     []Run              `json:"runs"`      // what it was fitted to
 }

@@ -27,7 +27,7 @@ func (c Calibration) Fit(mode string, runs []Run) (Calibration, error) {
 		if err != nil {
 			return c, err
 		}
-		left = append(left, leftover{r, r.CoreSeconds - p.CoreSeconds, r.Routing - p.Interval*float64(r.M)})
+		left = append(left, leftover{r, r.CoreSeconds - p.CoreSeconds, r.Routing - p.Interval*float64(r.M), r.counts(p.Load)})
 	}
 	var cost costs
 	for range 1000 { // one cost after the other, until they agree
@@ -48,23 +48,24 @@ func (c Calibration) Fit(mode string, runs []Run) (Calibration, error) {
 type leftover struct {
 	Run
 	all, routing float64
+	counts       costs
 }
 
 // costs are the nanoseconds of a residual: of a client on each channel, of a
 // server, of a frame.
 type costs [4]float64
 
-// counts is how often a run has each of the costs.
-func (r Run) counts() costs {
-	x := costs{2: float64(r.M), 3: float64(r.M) * frames(r.Channel, r.M)}
+// counts is how often a run, of the given load, has each of the costs.
+func (r Run) counts(l Load) costs {
+	x := costs{2: float64(r.M), 3: float64(r.M) * l.Frames}
 	x[slices.Index(experiment.Channels, r.Channel)] = float64(r.N)
 	return x
 }
 
-// of returns the core-seconds that the costs make of a run.
-func (c costs) of(r Run) float64 {
+// of returns the core-seconds that the costs make of a run with the counts.
+func (c costs) of(counts costs) float64 {
 	sum := 0.0
-	for k, n := range r.counts() {
+	for k, n := range counts {
 		sum += c[k] * n / 1e9
 	}
 	return sum
@@ -75,8 +76,8 @@ func (c costs) best(left []leftover, k int) float64 {
 	c[k] = 0
 	var num, den float64
 	for _, l := range left {
-		x := l.counts()[k] / l.CoreSeconds
-		num += x * (l.all - c.of(l.Run)) / l.CoreSeconds
+		x := l.counts[k] / l.CoreSeconds
+		num += x * (l.all - c.of(l.counts)) / l.CoreSeconds
 		den += x * x
 	}
 	if den == 0 {
@@ -92,7 +93,7 @@ func share(left []leftover, c costs) float64 {
 	for _, l := range left {
 		if l.Routing > 0 {
 			in += max(l.routing, 0) / l.CoreSeconds
-			all += c.of(l.Run) / l.CoreSeconds
+			all += c.of(l.counts) / l.CoreSeconds
 		}
 	}
 	if all == 0 {

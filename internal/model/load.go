@@ -37,6 +37,7 @@ type Load struct {
 	Sent      float64 // headers that it sends (ID channel)
 	Ranked    float64 // headers that it ranks (ID channel)
 	Bytes     float64 // that it sends to all others, in bulk frames
+	Frames    float64 // that it sends to all others: bulk, registrations and votes
 	Phases    []Phase // of those bytes, in order
 	Memory    float64 // bytes of its tables
 	Estimated bool    // not from geometry itself, whose limits the system passes
@@ -96,6 +97,10 @@ func (s System) Load() (Load, error) {
 	return exact(g, a), nil
 }
 
+// oneEach is how many frames a server sends to every other one besides the bulk
+// frames: registrations, and the two rounds of votes.
+const oneEach = 1 + votes
+
 // exact reads the load of server 0, which has a client more than others if the
 // number does not divide.
 func exact(g *geometry.Geometry, a *geometry.Attempt) Load {
@@ -108,6 +113,7 @@ func exact(g *geometry.Geometry, a *geometry.Attempt) Load {
 		l.Chunk = float64(to - from)
 	}
 	var headers, ranks, deal, section, frames float64
+	l.Frames = float64(oneEach * (g.Servers() - 1))
 	for to := 1; to < g.Servers(); to++ {
 		all := float64(a.LinkBytes(0, to))
 		h, k := float64(g.HeaderFrameBytes(a.HeaderLink(0, to))), float64(g.RankFrameBytes(a.HeaderLink(to, 0)))
@@ -115,6 +121,10 @@ func exact(g *geometry.Geometry, a *geometry.Attempt) Load {
 		headers, ranks, deal, section = headers+h, ranks+k, deal+d, section+s
 		frames += all - h - k - d - s
 		l.Bytes += all
+		l.Frames += float64(a.HeaderFrames(0, to) + a.HeaderFrames(to, 0) + a.SectionFrames(0, to))
+		for c := range a.Chunks(0) {
+			l.Frames += float64(a.DealFrames(0, c, to))
+		}
 	}
 	l.phases(headers, ranks, deal, section, frames)
 	return l
@@ -161,8 +171,11 @@ func (s System) formula() (Load, error) {
 		l.Sent, l.Ranked = max(link*m, l.Clients), link*m
 		headers = link * (m - 1) * float64(g.HeaderFrameBytes(1))
 		ranks = link * (m - 1) * float64(g.RankFrameBytes(1))
+		l.Frames = 2 * (m - 1) * math.Ceil(link/float64(g.HeaderFrameRows()))
 	}
-	frames := geometry.FrameHeaderBytes * (m - 1) * (math.Ceil(section/float64(g.FrameRows())) + chunks/m)
+	bulk := (m - 1) * (math.Ceil(section/float64(g.FrameRows())) + chunks/m*math.Ceil(l.Chunk/m/float64(g.FrameRows())))
+	l.Frames += bulk + oneEach*(m-1)
+	frames := geometry.FrameHeaderBytes * bulk
 	l.Bytes = headers + ranks + deal + sections + frames
 	l.phases(headers, ranks, deal, sections, frames)
 	for _, size := range g.Sizes(geometry.Numbers{

@@ -3,8 +3,6 @@ package model
 import (
 	"fmt"
 	"math"
-
-	"github.com/teems-go/teems/internal/experiment"
 )
 
 // Network is the network between servers.
@@ -49,17 +47,6 @@ type Model struct {
 // prepared and committed.
 const votes = 2
 
-// frames is how many steps times peers a server has in an epoch: in each step it
-// sends every other one at least a frame. On the ID channel headers go out and
-// ranks come back before the deal and the sections.
-func frames(channel string, servers int) float64 {
-	steps := 2 + votes
-	if channel == experiment.ID {
-		steps += 2
-	}
-	return float64(steps * (servers - 1))
-}
-
 // Predict predicts an epoch.
 func (m Model) Predict(s System) (Prediction, error) {
 	residual, ok := m.Calibration.Residuals[m.Mode]
@@ -81,7 +68,7 @@ func (m Model) Predict(s System) (Prediction, error) {
 	}
 	rest := map[string]float64{
 		"clients": l.Clients * residual.ClientNS[s.Channel] / 1e9, "server": residual.ServerNS / 1e9,
-		"frames": frames(s.Channel, s.M) * residual.FrameNS / 1e9, "links": links,
+		"frames": l.Frames * residual.FrameNS / 1e9, "links": links,
 	}
 	p.Interval = sum + links + residual.Share*(rest["clients"]+rest["server"]+rest["frames"])
 	for name, t := range rest {
