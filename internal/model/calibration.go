@@ -39,7 +39,8 @@ type Residual struct {
 	ClientNS map[string]float64 `json:"client_ns"` // by channel, for each client: cells, sessions, gateways
 	ServerNS float64            `json:"server_ns"` // for each server
 	FrameNS  float64            `json:"frame_ns"`  // for each frame between servers, however short
-	Share    float64            `json:"share"`     // of it that is within the interval that epoch_* measures
+	VoteNS   float64            `json:"vote_ns"`   // for each vote that is said again to another server, at every tick of an epoch
+	Share    float64            `json:"share"`     // of all but the votes that is within the interval that epoch_* measures
 	Runs     []Run              `json:"runs"`      // what it was fitted to
 }
 
@@ -51,6 +52,7 @@ type Run struct {
 	T           int     `json:"T"`
 	CoreSeconds float64 `json:"core_seconds"`                   // of all servers and gateways, per epoch
 	Routing     float64 `json:"routing_core_seconds,omitempty"` // of them within the interval; 0: unknown
+	Cores       int     `json:"cores,omitempty"`                // that all servers shared; 0: each thread had its own
 }
 
 // MemoryMode is a whole epoch in one process, cryptography included, without

@@ -2,9 +2,18 @@ package model
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/teems-go/teems/internal/experiment"
+	"github.com/teems-go/teems/internal/probe"
+)
+
+// mostVoteNS and stepVoteNS are up to which cost of a vote Fit tries, and how
+// finely, in nanoseconds.
+const (
+	mostVoteNS = 100_000
+	stepVoteNS = 2_000
 )
 
 // Fit returns the calibration with the residual of a mode fitted to measured
@@ -18,38 +27,65 @@ func (c Calibration) Fit(mode string, runs []Run) (Calibration, error) {
 	for k, r := range c.Residuals {
 		residuals[k] = r
 	}
-	residuals[mode] = Residual{ClientNS: map[string]float64{}}
 	c.Residuals = residuals
-	bare := Model{Calibration: c, Mode: mode}
 	var left []leftover
 	for _, r := range runs {
-		p, err := bare.Predict(System{r.Channel, r.N, r.M, r.T, experiment.CellBytes})
+		s := System{r.Channel, r.N, r.M, r.T, experiment.CellBytes}
+		l, err := s.Load()
 		if err != nil {
 			return c, err
 		}
-		left = append(left, leftover{r, r.CoreSeconds - p.CoreSeconds, r.Routing - p.Interval*float64(r.M), r.counts(p.Load)})
+		p := Model{Calibration: c, Mode: mode, Cores: r.Cores}.predict(s, l, Residual{})
+		left = append(left, leftover{r, s, l, p, r.counts(l)})
 	}
-	var cost costs
-	for range 1000 { // one cost after the other, until they agree
-		for k := range cost {
-			cost[k] = cost.best(left, k)
+	least, most := math.Inf(1), float64(mostVoteNS)
+	if mode == MemoryMode {
+		most = 0 // nothing is said again
+	}
+	for vote := 0.0; vote <= most; vote += stepVoteNS {
+		if res, off := c.fitWith(mode, left, vote); off < least {
+			least, residuals[mode] = off, res
 		}
 	}
-	res := Residual{
-		ClientNS: map[string]float64{experiment.ID: cost[0], experiment.Token: cost[1]},
-		ServerNS: cost[2], FrameNS: cost[3], Runs: runs,
-	}
-	res.Share = share(left, cost)
+	res := residuals[mode]
+	res.Runs = runs
 	residuals[mode] = res
 	return c, nil
 }
 
-// leftover is a run and what the steps do not explain of it, in core-seconds.
+// fitWith fits the residual with a given cost of votes, and says how far it is
+// off: the sum of the squares of the relative errors. What votes cost depends on
+// how long the epoch takes, and so on the costs that are fitted: they are fitted
+// anew until they agree.
+func (c Calibration) fitWith(mode string, left []leftover, vote float64) (res Residual, off float64) {
+	said := make([]float64, len(left)) // core-seconds of votes
+	for range 20 {
+		cost := fitCosts(left, said)
+		res = Residual{
+			ClientNS: map[string]float64{experiment.ID: cost[0], experiment.Token: cost[1]},
+			ServerNS: cost[2], FrameNS: cost[3], VoteNS: vote, Share: share(left, said, cost),
+		}
+		off = 0
+		for i, l := range left {
+			p := Model{Calibration: c, Mode: mode, Cores: l.Cores}.predict(l.system, l.load, res)
+			said[i] = p.Steps["votes"] * float64(l.M)
+			off += math.Pow(p.CoreSeconds/l.CoreSeconds-1, 2)
+		}
+	}
+	return res, off
+}
+
+// leftover is a run, and what the model says of it without a residual.
 type leftover struct {
 	Run
-	all, routing float64
-	counts       costs
+	system System
+	load   Load
+	bare   Prediction
+	counts costs
 }
+
+// rest is what the steps and the votes do not explain of a run's core-seconds.
+func (l *leftover) rest(said float64) float64 { return l.CoreSeconds - l.bare.CoreSeconds - said }
 
 // costs are the nanoseconds of a residual: of a client on each channel, of a
 // server, of a frame.
@@ -62,6 +98,16 @@ func (r Run) counts(l Load) costs {
 	return x
 }
 
+// fitCosts fits the costs to runs of which votes took so many core-seconds.
+func fitCosts(left []leftover, said []float64) (c costs) {
+	for range 200 { // one cost after the other, until they agree
+		for k := range c {
+			c[k] = c.best(left, said, k)
+		}
+	}
+	return c
+}
+
 // of returns the core-seconds that the costs make of a run with the counts.
 func (c costs) of(counts costs) float64 {
 	sum := 0.0
@@ -72,12 +118,13 @@ func (c costs) of(counts costs) float64 {
 }
 
 // best is the best cost k, given the others.
-func (c costs) best(left []leftover, k int) float64 {
+func (c costs) best(left []leftover, said []float64, k int) float64 {
 	c[k] = 0
 	var num, den float64
-	for _, l := range left {
+	for i := range left {
+		l := &left[i]
 		x := l.counts[k] / l.CoreSeconds
-		num += x * (l.all - c.of(l.counts)) / l.CoreSeconds
+		num += x * (l.rest(said[i]) - c.of(l.counts)) / l.CoreSeconds
 		den += x * x
 	}
 	if den == 0 {
@@ -86,13 +133,13 @@ func (c costs) best(left []leftover, k int) float64 {
 	return max(num/den*1e9, 0)
 }
 
-// share is how much of the residual is within the interval; all of it where
-// that was not measured.
-func share(left []leftover, c costs) float64 {
+// share is how much of the costs is within the interval; all of it where that
+// was not measured.
+func share(left []leftover, said []float64, c costs) float64 {
 	var in, all float64
-	for _, l := range left {
+	for i, l := range left {
 		if l.Routing > 0 {
-			in += max(l.routing, 0) / l.CoreSeconds
+			in += max(l.Routing-l.bare.Interval*float64(l.M)-said[i], 0) / l.CoreSeconds
 			all += c.of(l.counts) / l.CoreSeconds
 		}
 	}
@@ -108,17 +155,18 @@ func Runs(rows []experiment.Row, mode string, most int) []Run {
 	var out []Run
 	for _, r := range rows {
 		if r.System == experiment.TEEMS && r.Mode == mode && (most == 0 || r.N <= most) {
-			out = append(out, Run{r.Channel, r.N, r.M, r.T, r.CoreSeconds, r.RoutingCoreSeconds})
+			out = append(out, Run{r.Channel, r.N, r.M, r.T, r.CoreSeconds, r.RoutingCoreSeconds, probe.CoresOf(r.CPU)})
 		}
 	}
 	return out
 }
 
 // Error compares the model with measured runs: the median of |predicted -
-// measured| / measured of the core-seconds.
+// measured| / measured of the core-seconds, on as many cores as the runs had.
 func (m Model) Error(runs []Run) (float64, error) {
 	var errs []float64
 	for _, r := range runs {
+		m.Cores = r.Cores
 		p, err := m.Predict(System{r.Channel, r.N, r.M, r.T, experiment.CellBytes})
 		if err != nil {
 			return 0, err

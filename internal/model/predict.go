@@ -47,6 +47,13 @@ type Model struct {
 // prepared and committed.
 const votes = 2
 
+// tick is how often servers say their votes again, in seconds: package node's.
+const tick = 0.2
+
+// votesAgain is how many votes are said again in a second of an epoch, by all of
+// m servers to all others.
+func votesAgain(m int) float64 { return float64(m*(m-1)) / tick }
+
 // Predict predicts an epoch.
 func (m Model) Predict(s System) (Prediction, error) {
 	residual, ok := m.Calibration.Residuals[m.Mode]
@@ -57,6 +64,11 @@ func (m Model) Predict(s System) (Prediction, error) {
 	if err != nil {
 		return Prediction{}, err
 	}
+	return m.predict(s, l, residual), nil
+}
+
+// predict is Predict for a system with a load, and a residual.
+func (m Model) predict(s System, l Load, residual Residual) Prediction {
 	p := Prediction{System: s, Load: l, Steps: m.steps(s, l)}
 	sum := 0.0
 	for _, t := range p.Steps {
@@ -71,24 +83,37 @@ func (m Model) Predict(s System) (Prediction, error) {
 		"frames": l.Frames * residual.FrameNS / 1e9, "links": links,
 	}
 	p.Interval = sum + links + residual.Share*(rest["clients"]+rest["server"]+rest["frames"])
-	for name, t := range rest {
-		p.Steps[name] = t
-		sum += t
-	}
-	p.CoreSeconds = sum * float64(s.M)
-
-	parallel := m.Calibration.Parallel
-	p.Compute = p.Interval * (1 - parallel + parallel/float64(s.T))
-	if m.Cores > 0 && s.M*s.T > m.Cores {
-		p.Compute = max(p.Compute, p.Interval*float64(s.M)/float64(m.Cores))
-	}
 	if m.Network.Bandwidth > 0 {
 		p.Transfer = l.Bytes * 8 / m.Network.Bandwidth
 	}
 	if s.M > 1 {
 		p.Waiting = float64(len(l.Phases)+votes) * m.Network.Latency
 	}
-	return p, nil
+	// Votes are said again as long as the epoch takes, and it takes longer by that.
+	slow, again := m.slowness(s), votesAgain(s.M)/float64(s.M)*residual.VoteNS/1e9
+	seconds := math.Inf(1)
+	if slow*again < 1 {
+		seconds = (slow*p.Interval + p.Transfer + p.Waiting) / (1 - slow*again)
+	}
+	rest["votes"] = again * seconds
+	p.Interval += rest["votes"]
+	p.Compute = slow * p.Interval
+	for name, t := range rest {
+		p.Steps[name] = t
+		sum += t
+	}
+	p.CoreSeconds = sum * float64(s.M)
+	return p
+}
+
+// slowness is the seconds that one server's work of a core-second takes.
+func (m Model) slowness(s System) float64 {
+	parallel := m.Calibration.Parallel
+	slow := 1 - parallel + parallel/float64(s.T)
+	if m.Cores > 0 && s.M*s.T > m.Cores {
+		slow = max(slow, float64(s.M)/float64(m.Cores))
+	}
+	return slow
 }
 
 // steps returns the seconds of one server for each step.

@@ -120,6 +120,16 @@ func (m Machine) Name() string {
 	return fmt.Sprintf("%s, %d cores", orUnknown(m.CPU), len(m.Cores.Physical))
 }
 
+// CoresOf is how many cores the machine has that Name named so; 0 if it is not
+// such a name.
+func CoresOf(name string) (n int) {
+	at := strings.LastIndex(name, ", ")
+	if _, err := fmt.Sscanf(name[at+1:], " %d cores", &n); err != nil {
+		return 0
+	}
+	return n
+}
+
 // Look looks at the machine. What cannot be read is left zero.
 func Look(h Host) Machine {
 	m := Machine{OS: h.OS, Arch: h.Arch, Kernel: h.line("proc/sys/kernel/osrelease"), CPU: h.cpuName()}

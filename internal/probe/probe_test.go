@@ -338,6 +338,11 @@ func TestName(t *testing.T) {
 	if got := m.Name(); got != "Intel(R) Xeon(R) Platinum 8380 CPU @ 2.30GHz, 80 cores" {
 		t.Error(got)
 	}
+	for name, want := range map[string]int{"Intel(R) Xeon(R), 2.30GHz, 80 cores": 80, "unknown, 0 cores": 0, "": 0, "80 cores": 0, "two, many cores": 0} {
+		if got := CoresOf(name); got != want {
+			t.Errorf("%q: %d cores, want %d", name, got, want)
+		}
+	}
 	if got := (Machine{}).Name(); got != "unknown, 0 cores" {
 		t.Error(got)
 	}
