@@ -173,7 +173,9 @@ func (s System) formula() (Load, error) {
 		ranks = link * (m - 1) * float64(g.RankFrameBytes(1))
 		l.Frames = 2 * (m - 1) * math.Ceil(link/float64(g.HeaderFrameRows()))
 	}
-	bulk := (m - 1) * (math.Ceil(section/float64(g.FrameRows())) + chunks/m*math.Ceil(l.Chunk/m/float64(g.FrameRows())))
+	per := func(rows float64) float64 { return math.Ceil(rows / float64(g.FrameRows())) }
+	full := chunks/m - 1 // the last chunk is shorter
+	bulk := (m - 1) * (per(section) + full*per(l.Chunk/m) + per((l.Records-full*l.Chunk)/m))
 	l.Frames += bulk + oneEach*(m-1)
 	frames := geometry.FrameHeaderBytes * bulk
 	l.Bytes = headers + ranks + deal + sections + frames

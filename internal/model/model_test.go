@@ -41,7 +41,7 @@ func TestFormulaIsGeometry(t *testing.T) {
 				for name, v := range map[string][3]float64{
 					"clients": {g.Clients, f.Clients, 0}, "records": {g.Records, f.Records, 0}, "routed": {g.Routed, f.Routed, 0.01},
 					"placed": {g.Placed, f.Placed, 0.01}, "sent": {g.Sent, f.Sent, 0.01}, "ranked": {g.Ranked, f.Ranked, 0.01},
-					"bytes": {g.Bytes, f.Bytes, 0.01}, "memory": {g.Memory, f.Memory, 0.01}, "chunk": {g.Chunk, f.Chunk, 0},
+					"bytes": {g.Bytes, f.Bytes, 0.01}, "memory": {g.Memory, f.Memory, 0.01}, "chunk": {g.Chunk, f.Chunk, 0}, "frames": {g.Frames, f.Frames, 0.02},
 				} {
 					if !close2(v[0], v[1], v[2]) {
 						t.Errorf("%+v: %s: geometry %v, formula %v", s, name, v[0], v[1])
