@@ -222,44 +222,46 @@ func (s *Server) beginIngest(dir *token.Directory) error {
 // writeVerdicts notes what the results of all of this server's clients will say.
 func (s *Server) writeVerdicts(taken *session.Taken, slot func(uint32) int) {
 	g, o := s.cfg.Geometry, s.attempt.out
-	clients := 0
-	for v, n := range o.users {
-		if int(s.ingestionTable[v]) == s.i {
-			clients += n
-		}
-	}
+	rows, n := rowsOf(o.users, s.ingestionTable, s.i)
 	width := s.verdictBytes()
-	o.verdicts = record.Make[byte](s.cfg.Memory, clients*width)
-	o.through = record.Make[byte](s.cfg.Memory, clients*8)
-	row := 0
+	o.verdicts = record.Make[byte](s.cfg.Memory, n*width)
+	o.through = record.Make[byte](s.cfg.Memory, n*8)
 	for v, n := range o.users {
-		if int(s.ingestionTable[v]) != s.i {
+		if rows.first[v] < 0 {
 			continue
 		}
-		for u := range n {
-			binary.LittleEndian.PutUint64(o.through[8*row:], s.through[v][u])
-			for j := range g.Outs() {
-				o.verdicts[row*width+verdictHead+j] = cell.StatusNothing
+		record.Each(s.workers, n, func(from, to int) {
+			for u := from; u < to; u++ {
+				row := rows.first[v] + u
+				binary.LittleEndian.PutUint64(o.through[8*row:], s.through[v][u])
+				for j := range g.Outs() {
+					o.verdicts[row*width+verdictHead+j] = cell.StatusNothing
+				}
 			}
-			row++
-		}
+		})
 	}
-	for i, client := range s.attempt.clients {
-		at := slot(client)
-		if taken == nil || !taken.Present[at] {
-			continue
-		}
-		row, _ := place(o.users, s.ingestionTable, s.i, client)
-		v := o.verdicts[row*width : (row+1)*width]
-		v[0] = 1
-		copy(v[1:], taken.Tag[at][:])
-		s.ingest.Statuses(i, v[verdictHead:])
-		// What a client acknowledges is its own word, and only lets go of its own results.
-		said := cell.Submission(taken.Cell(at, g.SubmissionBytes())).ResultsThrough()
-		had := binary.LittleEndian.Uint64(o.through[8*row:])
-		said = choice.Select(choice.Less(said, s.attempt.epoch), said, had)
-		binary.LittleEndian.PutUint64(o.through[8*row:], later(had, said))
+	if taken == nil {
+		return
 	}
+	record.Each(s.workers, len(s.attempt.clients), func(from, to int) {
+		for i := from; i < to; i++ {
+			client := s.attempt.clients[i]
+			at := slot(client)
+			if !taken.Present[at] {
+				continue
+			}
+			row, _ := rows.of(client)
+			v := o.verdicts[row*width : (row+1)*width]
+			v[0] = 1
+			copy(v[1:], taken.Tag[at][:])
+			s.ingest.Statuses(i, v[verdictHead:])
+			// What a client acknowledges is its own word, and only lets go of its own results.
+			said := cell.Submission(taken.Cell(at, g.SubmissionBytes())).ResultsThrough()
+			had := binary.LittleEndian.Uint64(o.through[8*row:])
+			said = choice.Select(choice.Less(said, s.attempt.epoch), said, had)
+			binary.LittleEndian.PutUint64(o.through[8*row:], later(had, said))
+		}
+	})
 }
 
 // beginStore takes the control cells, and tells everyone of the registrations
@@ -301,26 +303,34 @@ func (s *Server) readControls(dir *token.Directory, roster Roster) error {
 	for _, h := range s.history {
 		epochs, heads = append(epochs, h.epoch), append(heads, h.head)
 	}
-	row := 0
+	rows, _ := rowsOf(o.users, s.storageTable, s.d)
 	for v, n := range o.users {
-		if int(s.storageTable[v]) != s.d {
+		if rows.first[v] < 0 {
 			continue
 		}
-		run := controls{clients: s.answering[:0], first: row}
+		sent := func(u int) (client uint32, at int, ok bool) {
+			client = uint32(u*len(o.users) + v)
+			at = slot(client)
+			return client, at, taken != nil && client < roster.Limit && bit(roster.Storage, client) && taken.Present[at]
+		}
+		record.Each(s.workers, n, func(from, to int) {
+			for u := from; u < to; u++ {
+				acked := s.acked[v][u]
+				if _, at, ok := sent(u); ok {
+					acked = later(acked, store.Acknowledged(taken.Cell(at, g.ControlBytes()), epochs, heads))
+				}
+				binary.LittleEndian.PutUint64(o.acked[8*(rows.first[v]+u):], acked)
+			}
+		})
+		run := controls{clients: s.answering[:0], first: rows.first[v]}
 		for u := range n {
-			c := uint32(u*len(o.users) + v)
-			acked := s.acked[v][u]
-			if taken != nil && c < roster.Limit && bit(roster.Storage, c) && taken.Present[slot(c)] {
-				control := taken.Cell(slot(c), g.ControlBytes())
-				acked = later(acked, store.Acknowledged(control, epochs, heads))
-				run.add(c, taken, slot(c))
-			} else if err := s.answer(dir, &run, row+1); err != nil {
+			if c, at, ok := sent(u); ok {
+				run.add(c, taken, at)
+			} else if err := s.answer(dir, &run, rows.first[v]+u+1); err != nil {
 				return err
 			}
-			binary.LittleEndian.PutUint64(o.acked[8*row:], acked)
-			row++
 		}
-		if err := s.answer(dir, &run, row); err != nil {
+		if err := s.answer(dir, &run, rows.first[v]+n); err != nil {
 			return err
 		}
 		s.answering = run.clients

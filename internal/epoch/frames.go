@@ -51,13 +51,13 @@ func (s *Server) bulk(from int, f PeerFrame) {
 	case Deal:
 		if i, ok := g.IngestionIndex(from); ok && s.r >= 0 {
 			s.reclaim()
-			heads, bodies := rows(f)
+			heads, bodies := columns(f)
 			err = s.route.Deal(i, h.Part, h.Rows, heads, bodies)
 		}
 	case Section:
 		if r, ok := g.RouterIndex(from); ok && s.d >= 0 {
 			s.reclaim()
-			heads, bodies := rows(f)
+			heads, bodies := columns(f)
 			err = s.store.Section(r, h.Part, h.Rows, heads, bodies)
 		}
 	case Members:

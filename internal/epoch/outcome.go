@@ -131,9 +131,11 @@ func parseOutcome(b []byte, stride int) (*outcome, error) {
 	}
 	n := len(part[2]) / record.HeadBytes
 	o.boxes = record.NewTable(record.Heap{}, n, stride)
-	if o.boxes.Put(0, n, part[2], part[3]) != nil {
+	if !o.boxes.Fits(uint32(n), part[2], part[3]) {
 		return nil, ErrState
 	}
+	copy(o.boxes.Heads.Data, part[2])
+	copy(o.boxes.Bodies.Data, part[3])
 	o.answers, o.acked, o.verdicts, o.through = part[4], part[5], part[7], part[8]
 	if len(part[6]) > 0 {
 		var err error
@@ -144,22 +146,37 @@ func parseOutcome(b []byte, stride int) (*outcome, error) {
 	return o, nil
 }
 
-// place is a public client's row among those that a role of this server held in
-// the epoch: the users of the role's earlier shards, and its own number in its
-// shard. It is not ok for a client that registered later.
-func place(users []int, owners []uint32, role int, client uint32) (row int, ok bool) {
-	v, u := int(client)%len(users), int(client)/len(users)
-	for w := range v {
-		if int(owners[w]) == role {
-			row += users[w]
+// rows is where a role of this server has its clients in an outcome: the row of
+// each of its shards' first client, -1 for shards of others, and how many
+// clients each shard has.
+type rows struct{ first, users []int }
+
+// rowsOf counts the rows of the clients that a role of this server held in an
+// epoch: the users of its shards, shard by shard.
+func rowsOf(users []int, owners []uint32, role int) (r rows, n int) {
+	r = rows{make([]int, len(users)), users}
+	for v, k := range users {
+		r.first[v] = -1
+		if int(owners[v]) == role {
+			r.first[v] = n
+			n += k
 		}
 	}
-	return row + u, int(owners[v]) == role && u < users[v]
+	return r, n
 }
 
-// delivery writes the plaintext of a client's delivery. mac is that of the head.
+// of is a public client's row. It is not ok for another server's client, or for
+// one that registered later.
+func (r rows) of(client uint32) (row int, ok bool) {
+	shards := uint32(len(r.users))
+	v, u := client%shards, int(client/shards)
+	return r.first[v] + u, r.first[v] >= 0 && u < r.users[v]
+}
+
+// delivery writes the plaintext of a client's delivery, over zeros. r is the
+// storage role's rows, mac that of the head.
 // All of it follows from the epoch's outcome, so that it is the same each time.
-func (s *Server) delivery(o *outcome, client uint32, plain []byte, mac [cell.MACBytes]byte) {
+func (s *Server) delivery(o *outcome, r rows, client uint32, plain []byte, mac [cell.MACBytes]byte) {
 	g := s.cfg.Geometry
 	d := cell.Delivery(plain)
 	d.SetEpoch(o.epoch)
@@ -170,7 +187,7 @@ func (s *Server) delivery(o *outcome, client uint32, plain []byte, mac [cell.MAC
 		d.SetFlags(cell.FlagVoid)
 		return
 	}
-	u, ok := place(o.users, s.storageTable, s.d, client)
+	u, ok := r.of(client)
 	if !ok {
 		return
 	}
@@ -180,9 +197,9 @@ func (s *Server) delivery(o *outcome, client uint32, plain []byte, mac [cell.MAC
 	copy(plain[g.DeliveryAnswer(0):], o.answers[u*width:(u+1)*width])
 }
 
-// result writes the plaintext of a client's result. mac is that of the head. All
-// of it follows from the epoch's outcome, so that it is the same each time.
-func (s *Server) result(o *outcome, client uint32, plain []byte, mac [cell.MACBytes]byte) {
+// result writes the plaintext of a client's result, over zeros. rows is the
+// ingestion role's, mac that of the head. All of it follows from the epoch's outcome, so that it is the same each time.
+func (s *Server) result(o *outcome, rows rows, client uint32, plain []byte, mac [cell.MACBytes]byte) {
 	r := cell.Result(plain)
 	r.SetEpoch(o.epoch)
 	r.SetAttempt(o.attempt)
@@ -192,7 +209,7 @@ func (s *Server) result(o *outcome, client uint32, plain []byte, mac [cell.MACBy
 		r.SetFlags(cell.FlagVoid)
 		return
 	}
-	u, ok := place(o.users, s.ingestionTable, s.i, client)
+	u, ok := rows.of(client)
 	if !ok {
 		return
 	}

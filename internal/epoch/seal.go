@@ -147,10 +147,12 @@ func (s *Server) outcomeJob(t *session.Table, o *outcome) *job {
 	j := &job{table: t, epoch: o.epoch, attempt: o.attempt, outcome: o}
 	if t == s.up {
 		j.typ, j.width = cell.TypeResult, s.cfg.Geometry.ResultBytes()
-		j.compose = func(c uint32, plain []byte) { s.result(o, c, plain, mac) }
+		rows, _ := rowsOf(o.users, s.ingestionTable, s.i)
+		j.compose = func(c uint32, plain []byte) { s.result(o, rows, c, plain, mac) }
 	} else {
 		j.typ, j.width = cell.TypeDelivery, s.cfg.Geometry.DeliveryBytes()
-		j.compose = func(c uint32, plain []byte) { s.delivery(o, c, plain, mac) }
+		rows, _ := rowsOf(o.users, s.storageTable, s.d)
+		j.compose = func(c uint32, plain []byte) { s.delivery(o, rows, c, plain, mac) }
 	}
 	return j
 }

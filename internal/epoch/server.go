@@ -304,8 +304,8 @@ func (s *Server) directory(users []uint32) (*token.Directory, error) {
 
 func number(n uint64) string { return strconv.FormatUint(n, 10) }
 
-// payload gathers a frame's parts, for a frame to this server itself.
-func rows(f PeerFrame) (heads, bodies []byte) {
+// columns are the heads and bodies of a frame of records.
+func columns(f PeerFrame) (heads, bodies []byte) {
 	if len(f.Parts) == 2 {
 		return f.Parts[0], f.Parts[1]
 	}

@@ -6,8 +6,8 @@
 // records are contested (package survive), which gives each survivor its cell
 // and makes the others dummies; then every record gets the shard and cell of
 // its destination, its position in the order by shard, and from that the router
-// that it is dealt to. Bodies are copied once, from the submission, and moved
-// once, by the split.
+// that it is dealt to. Bodies are copied once, from the submission, when their
+// chunk is split, and moved by that split while they are in a core's cache.
 //
 // Public: which clients are in the roster, which of them submitted, and all
 // sizes of geometry.Attempt. Secret: everything inside a cell, and what became
@@ -36,7 +36,7 @@ type Keys interface {
 // ErrFrame reports a frame of ranks that does not fit what was asked.
 var ErrFrame = errors.New("ingest: ranks do not fit the headers that were sent")
 
-// Submissions is what was opened for an epoch.
+// Submissions is what was opened for an epoch. It is read until Deal returns.
 type Submissions struct {
 	Clients []uint32               // the roster's clients of this server, in order
 	Cell    func(index int) []byte // plaintext of a client's submission, or nil if it missed the deadline (public)
@@ -49,6 +49,7 @@ type Machine struct {
 	nid     int // k_out of the ID channel
 	ntok    int // k_out of the token channel
 	workers *oblivious.Workers
+	alone   []*oblivious.Workers // one worker each, for chunks side by side
 	memory  record.Memory
 	checker *token.Checker
 	sender  *survive.Sender
@@ -60,6 +61,7 @@ type Machine struct {
 	base      []uint32 // v -> base_v
 	attempt   *geometry.Attempt
 	dir       *token.Directory
+	subs      Submissions
 	clients   []uint32 // the roster's, in order
 	waiting   int      // rank rows that have not come
 	ranksSeen []map[uint32]bool
@@ -89,7 +91,7 @@ type tokenColumns struct {
 func New(g *geometry.Geometry, i int, keys Keys, era uint32, w *oblivious.Workers, memory record.Memory) *Machine {
 	p := g.Params()
 	return &Machine{
-		g: g, index: i, nid: p.ID.Out, ntok: p.Token.Out, workers: w, memory: memory,
+		g: g, index: i, nid: p.ID.Out, ntok: p.Token.Out, workers: w, alone: w.Alone(), memory: memory,
 		checker: token.NewChecker(token.RulesOf(p), []token.Key{{Era: era, MAC: keys}}, w),
 		sender:  survive.NewSender(w, keys),
 		shards:  choice.NewDivider(uint32(g.VirtualShards())),
@@ -105,12 +107,12 @@ func (m *Machine) Free() { m.table.Free(m.memory) }
 // identity. When the ID channel is in use the sections of headers are ready for
 // sending afterwards, and the ranks must come before Deal.
 func (m *Machine) Begin(at *geometry.Attempt, epoch uint64, a [32]byte, dir *token.Directory, subs Submissions) error {
-	m.attempt, m.dir, m.base, m.clients = at, dir, at.BaseTable(), subs.Clients
+	m.attempt, m.dir, m.base, m.subs, m.clients = at, dir, at.BaseTable(), subs, subs.Clients
 	clients := len(subs.Clients)
 	m.room(clients)
 	for from := 0; from < clients; from += blockClients {
 		to := min(clients, from+blockClients)
-		m.read(subs, from, to)
+		m.read(from, to)
 		if err := m.judge(epoch, from, to); err != nil {
 			return err
 		}
@@ -122,17 +124,11 @@ func (m *Machine) Begin(at *geometry.Attempt, epoch uint64, a [32]byte, dir *tok
 // their heads stay in a core's cache, and every worker has enough of them.
 const blockClients = 4096
 
-// room makes room for the records of so many clients: dummies.
+// room makes room for what is judged of so many clients' cells.
 func (m *Machine) room(clients int) {
-	n, outs := m.attempt.Records(m.index), m.g.Outs()
-	m.table = m.table.Resize(m.memory, n, m.g.Stride())
-	if m.g.Params().CellBytes < m.g.Stride() {
-		clear(m.table.Bodies.Data)
-	}
-	m.table.Clear(clients*outs, n)
-	m.heads = record.Grow(m.heads, min(clients, blockClients)*outs*cell.MessageHeader)
+	m.heads = record.Grow(m.heads, min(clients, blockClients)*m.g.Outs()*cell.MessageHeader)
 
-	n = clients * m.nid
+	n := clients * m.nid
 	r := &m.id.records
 	r.Recipient, r.Priority, r.Sender = record.Grow(r.Recipient, n), record.Grow(r.Priority, n), record.Grow(r.Sender, n)
 	r.Class, r.Real, r.Index, m.id.status = record.Grow(r.Class, n), record.Grow(r.Real, n), record.Grow(r.Index, n), record.Grow(m.id.status, n)
@@ -141,28 +137,22 @@ func (m *Machine) room(clients int) {
 	t.real, t.status, t.recipient, t.slot = record.Grow(t.real, n), record.Grow(t.status, n), record.Grow(t.recipient, n), record.Grow(t.slot, n)
 }
 
-// read copies what the submissions of clients [from, to) hold: heads of cells
-// into one array, bodies into the table. A client that missed the deadline has
-// dummies.
-func (m *Machine) read(subs Submissions, from, to int) {
+// read copies the heads of cells that the submissions of clients [from, to)
+// hold. A client that missed the deadline has dummies.
+func (m *Machine) read(from, to int) {
 	g, outs := m.g, m.g.Outs()
-	body := g.Params().CellBytes
 	heads := m.heads
 	record.Each(m.workers, to-from, func(a, b int) {
 		m.nameSenders(from+a, from+b)
 		for i := a; i < b; i++ {
-			plain := subs.Cell(from + i)
+			plain := m.subs.Cell(from + i)
 			for j := range outs {
 				head := heads[(i*outs+j)*cell.MessageHeader:][:cell.MessageHeader]
-				row := m.table.Bodies.Row((from+i)*outs + j)[:body]
 				if plain == nil {
 					clear(head)
-					clear(row)
 					continue
 				}
-				message := plain[g.SubmissionCell(j):g.SubmissionCell(j+1)]
-				copy(head, message)
-				copy(row, message[cell.MessageHeader:])
+				copy(head, plain[g.SubmissionCell(j):])
 			}
 		}
 	})
@@ -253,6 +243,7 @@ func (m *Machine) Complete() bool { return m.waiting == 0 }
 
 // Deal gives every record its destination and splits the records by router.
 func (m *Machine) Deal() error {
+	m.table = m.table.Resize(m.memory, m.attempt.Records(m.index), m.g.Stride())
 	m.cells = record.Grow(m.cells, len(m.id.records.Real))
 	if m.nid > 0 {
 		if err := m.sender.Cells(m.cells); err != nil {
@@ -261,6 +252,7 @@ func (m *Machine) Deal() error {
 	}
 	m.address()
 	m.split()
+	m.subs = Submissions{}
 	return nil
 }
 
@@ -327,20 +319,58 @@ func (m *Machine) recipient(i, j int) uint32 {
 }
 
 // split deals each chunk: the record at position p of the order by shard goes
-// to router pattern[p mod W]; positions run on across chunks.
+// to router pattern[p mod W]; positions run on across chunks. Each worker takes
+// chunks of its own, if there are enough.
 func (m *Machine) split() {
+	chunks, parts := m.attempt.Chunks(m.index), len(m.alone)
+	if chunks < parts {
+		m.splitChunks(m.workers, 0, chunks)
+		return
+	}
+	m.workers.Each(parts, func(p int) { m.splitChunks(m.alone[p], chunks*p/parts, chunks*(p+1)/parts) })
+}
+
+// splitChunks is split for chunks [first, end).
+func (m *Machine) splitChunks(w *oblivious.Workers, first, end int) {
 	shards := len(m.g.Storages())
 	sizes := make([]int, len(m.g.Routers()))
-	for c := range m.attempt.Chunks(m.index) {
+	for c := first; c < end; c++ {
 		from, to := m.attempt.Chunk(m.index, c)
+		m.fill(w, from, to)
 		labels := m.labels[from:to]
-		m.workers.Deal(labels, shards, from, m.pattern)
+		w.Deal(labels, shards, from, m.pattern)
 		for r := range sizes {
 			sizes[r] = m.attempt.ChunkSection(m.index, c, r)
 		}
 		part := m.table.Slice(from, to)
-		m.workers.Split(labels, sizes, part.Heads, part.Bodies)
+		w.Split(labels, sizes, part.Heads, part.Bodies)
 	}
+}
+
+// fill copies the bodies of records [from, to) from their submissions. Clients
+// that missed the deadline, and the padding behind the last client, have zeros.
+func (m *Machine) fill(w *oblivious.Workers, from, to int) {
+	g, outs := m.g, m.g.Outs()
+	body := g.Params().CellBytes
+	record.Each(w, to-from, func(a, b int) {
+		i, j := (from+a)/outs, (from+a)%outs // the client's index, and its cell
+		for k := from + a; k < from+b; k++ {
+			row := m.table.Bodies.Row(k)
+			var plain []byte
+			if i < len(m.clients) {
+				plain = m.subs.Cell(i)
+			}
+			if plain == nil {
+				clear(row)
+			} else {
+				copy(row[:body], plain[g.SubmissionCell(j)+cell.MessageHeader:])
+				clear(row[body:])
+			}
+			if j++; j == outs {
+				i, j = i+1, 0
+			}
+		}
+	})
 }
 
 // Release hands the table over, of which sections are views, once every Section

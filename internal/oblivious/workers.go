@@ -46,6 +46,19 @@ func NewWorkers(t int) *Workers {
 	return w
 }
 
+// Alone returns as many Workers of one worker each, for independent pieces of
+// work that parts of an Each do side by side.
+func (w *Workers) Alone() []*Workers {
+	if w.n == 1 {
+		return []*Workers{w}
+	}
+	alone := make([]*Workers, w.n)
+	for i := range alone {
+		alone[i] = NewWorkers(1)
+	}
+	return alone
+}
+
 // Count returns the number of workers.
 func (w *Workers) Count() int { return w.n }
 

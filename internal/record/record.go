@@ -118,14 +118,17 @@ func (t Table) Fits(rows uint32, heads, bodies []byte) bool {
 	return int64(len(heads)) == n*HeadBytes && int64(len(bodies)) == n*int64(t.Bodies.Width)
 }
 
-// Put copies heads and bodies, as Payload gives them, to rows [at, at+rows).
-func (t Table) Put(at, rows int, heads, bodies []byte) error {
+// Put copies heads and bodies, as Payload gives them, to rows [at, at+rows), on
+// all workers.
+func (t Table) Put(w *oblivious.Workers, at, rows int, heads, bodies []byte) error {
 	if rows < 0 || at < 0 || at > t.Len()-rows || !t.Fits(uint32(rows), heads, bodies) {
 		return ErrPayload
 	}
-	s := t.Slice(at, at+rows)
-	copy(s.Heads.Data, heads)
-	copy(s.Bodies.Data, bodies)
+	s, width := t.Slice(at, at+rows), t.Bodies.Width
+	Each(w, rows, func(from, to int) {
+		copy(s.Heads.Data[from*HeadBytes:], heads[from*HeadBytes:to*HeadBytes])
+		copy(s.Bodies.Data[from*width:], bodies[from*width:to*width])
+	})
 	return nil
 }
 

@@ -120,7 +120,7 @@ func (m *Machine) Deal(i int, first, rows uint32, heads, bodies []byte) error {
 		return ErrFrame
 	}
 	if fresh {
-		return m.table.Put(at, int(rows), heads, bodies)
+		return m.table.Put(m.workers, at, int(rows), heads, bodies)
 	}
 	return nil
 }

@@ -78,9 +78,9 @@ func (t *Table) DetachLink(number uint32) {
 
 // Owed goes through the sessions of a link, of which left remain, at first
 // Linked, for those that are to get the result or delivery of an epoch: who is
-// active and did not get it. It appends at most most of them to to, which are
-// noted as sent, and as told that the next epoch is open; and to untold those
-// who get none and were not told of it. It returns how many remain.
+// active and did not get it. It looks at most of them, on all workers. It appends
+// those to to, noted as sent, and as told that the next epoch is open; and to
+// untold those who get none and were not told of it. It returns how many remain.
 func (t *Table) Owed(number uint32, epoch uint64, left, most int, to, untold []Handle) ([]Handle, []Handle, int) {
 	l := t.linked(number)
 	if l == nil {
@@ -89,19 +89,28 @@ func (t *Table) Owed(number uint32, epoch uint64, left, most int, to, untold []H
 	// Those that attached since were told what is open; those that left are not
 	// met, and the ones that took their places are, once more or not yet.
 	left = min(left, len(l.members))
-	for ; left > 0 && most > 0; left-- {
-		h := l.members[left-1]
-		e := t.entry(h)
-		switch {
-		case t.clients[e.slot].active == h+1 && e.sent < epoch:
-			e.sent, e.told = epoch, max(e.told, epoch+1)
-			to = append(to, h)
-			most--
-		case e.told <= epoch:
-			untold = append(untold, h)
+	looked := l.members[max(0, left-most):left]
+	parts := t.parts(len(looked))
+	t.cfg.Workers.Each(parts, func(p int) {
+		lane := &t.lanes[p]
+		lane.owed, lane.untold = lane.owed[:0], lane.untold[:0]
+		for i := len(looked) - len(looked)*p/parts - 1; i >= len(looked)-len(looked)*(p+1)/parts; i-- {
+			h := looked[i]
+			e := t.entry(h)
+			switch {
+			case t.clients[e.slot].active == h+1 && e.sent < epoch:
+				e.sent, e.told = epoch, max(e.told, epoch+1)
+				lane.owed = append(lane.owed, h)
+			case e.told <= epoch:
+				lane.untold = append(lane.untold, h)
+			}
 		}
+	})
+	for p := range parts {
+		to = append(to, t.lanes[p].owed...)
+		untold = append(untold, t.lanes[p].untold...)
 	}
-	return to, untold, left
+	return to, untold, left - len(looked)
 }
 
 // Welcome notes that a session is to be told what is open.

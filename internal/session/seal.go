@@ -8,7 +8,7 @@ import "github.com/teems-go/teems/internal/cell"
 // by several goroutines at once. The same type, epoch and attempt must always
 // get the same plaintext.
 func (t *Table) Seal(dst []byte, gap int, to []Handle, typ uint16, epoch uint64, attempt uint16, width int, compose func(client uint32, plain []byte)) {
-	parts := min(len(t.lanes), max(1, len(to)/32))
+	parts := t.parts(len(to))
 	t.cfg.Workers.Each(parts, func(p int) {
 		l := &t.lanes[p]
 		if cap(l.plain) < width+cell.TagBytes {

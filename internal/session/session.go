@@ -107,8 +107,13 @@ type lane struct {
 	ad      cell.AD
 	refused []Refused
 	fresh   []Handle
+	owed    []Handle
+	untold  []Handle
 	taken   int
 }
+
+// parts is into how many parts to cut work on n sessions.
+func (t *Table) parts(n int) int { return min(len(t.lanes), max(1, n/32)) }
 
 // none is no session.
 const none = ^Handle(0)

@@ -311,7 +311,7 @@ func TestFind(t *testing.T) {
 				batch = append(batch, Cell{Session: uint64(r.Uint32N(3))<<32 | uint64(r.Uint32N(700)), Type: cell.TypeControl})
 			}
 			batch[7].Type = cell.TypeSubmission
-			table.find(batch)
+			table.find(batch, 1+int(r.Uint32N(uint32(len(table.lanes)))))
 			for i, c := range batch {
 				want, there := has[c.Session]
 				if !there || i == 7 {

@@ -91,8 +91,8 @@ func (t *Table) Return(taken *Taken) {
 func (t *Table) Cells(batch []Cell) (refused []Refused, fresh []Handle) {
 	t.room(batch)
 	t.refused, t.fresh = t.refused[:0], t.fresh[:0]
-	t.find(batch)
-	parts := min(len(t.lanes), max(1, len(batch)/32))
+	parts := t.parts(len(batch))
+	t.find(batch, parts)
 	t.cfg.Workers.Each(parts, func(p int) {
 		l := &t.lanes[p]
 		l.refused, l.fresh, l.taken = l.refused[:0], l.fresh[:0], 0
@@ -119,20 +119,27 @@ func (t *Table) Cells(batch []Cell) (refused []Refused, fresh []Handle) {
 }
 
 // find looks up the sessions of a batch, one after the other: what one needs from
-// memory does not wait for what another does.
-func (t *Table) find(batch []Cell) {
-	t.found = t.found[:0]
-	for i := range batch {
-		c := &batch[i]
-		h := none
-		if c.Type == t.cfg.Type {
-			var ok bool
-			if h, ok = t.Find(c.Session); !ok {
-				h = none
-				t.refused = append(t.refused, Refused{c.Session, NotAttached, c.Epoch})
+// memory does not wait for what another does. Those that there are not it refuses.
+func (t *Table) find(batch []Cell, parts int) {
+	t.found = slices.Grow(t.found[:0], len(batch))[:len(batch)]
+	t.cfg.Workers.Each(parts, func(p int) {
+		l := &t.lanes[p]
+		l.refused = l.refused[:0]
+		for i := len(batch) * p / parts; i < len(batch)*(p+1)/parts; i++ {
+			c := &batch[i]
+			t.found[i] = none
+			if c.Type != t.cfg.Type {
+				continue
+			}
+			if h, ok := t.Find(c.Session); ok {
+				t.found[i] = h
+			} else {
+				l.refused = append(l.refused, Refused{c.Session, NotAttached, c.Epoch})
 			}
 		}
-		t.found = append(t.found, h)
+	})
+	for p := range parts {
+		t.refused = append(t.refused, t.lanes[p].refused...)
 	}
 }
 

@@ -77,7 +77,7 @@ func (m *Machine) Section(r int, first, rows uint32, heads, bodies []byte) error
 		return ErrFrame
 	}
 	if fresh {
-		return m.table.Put(at, int(rows), heads, bodies)
+		return m.table.Put(m.workers, at, int(rows), heads, bodies)
 	}
 	return nil
 }
@@ -88,8 +88,9 @@ func (m *Machine) Complete() bool { return m.from.Complete() }
 // Place puts every record into the cell that it asks for, and returns the
 // mailboxes: geometry's Cells rows, cell j of the client with local index u at
 // u*Ins + j. Of several records for one cell the first counts; what asks for no
-// cell, or for one that does not exist, and what fills up is a dummy, all zero.
-// The table belongs to the caller from then on.
+// cell, or for one that does not exist, and what fills up is a dummy, whose body
+// and sender may be another message's: PutCells shows neither. The table belongs
+// to the caller from then on.
 //
 // Oblivious in heads and bodies. Costs two sorts of the heads and one placement
 // of the bodies.
@@ -109,22 +110,7 @@ func (m *Machine) Place() record.Table {
 	m.workers.Place(m.want, m.table.Heads, m.table.Bodies)
 	boxes := m.table.Slice(0, cells)
 	m.table = record.Table{}
-	m.blank(boxes)
 	return boxes
-}
-
-// blank zeroes whatever is not real: it may hold the body of another's message.
-func (m *Machine) blank(boxes record.Table) {
-	zero := make([]byte, m.g.Stride())
-	record.Each(m.workers, boxes.Len(), func(from, to int) {
-		for k := from; k < to; k++ {
-			h := boxes.Head(k)
-			dummy := choice.FromBit(uint64(h.Real & 1)).Not()
-			kernel.CondCopy(dummy, boxes.Bodies.Row(k), zero)
-			h.Sender = choice.Select32(dummy, 0, h.Sender)
-			boxes.SetHead(k, h)
-		}
-	})
 }
 
 // Answer answers the requests of the control cells: clients[i] (public) sent
@@ -137,17 +123,19 @@ func (m *Machine) Answer(epoch uint64, dir *token.Directory, slots *token.Slots,
 		token.Answers{Data: answers, First: 0, Delivery: g.Requests() * cell.AnswerBytes})
 }
 
-// PutCells writes the mailbox of local index u into a delivery's cells.
+// PutCells writes the mailbox of local index u into a delivery's cells, which are
+// zero. Of a dummy nothing is copied. Oblivious in heads and bodies.
 func PutCells(g *geometry.Geometry, boxes record.Table, u int, delivery cell.Delivery) {
 	size := g.DeliveryCellBytes()
 	body := size - geometry.DeliveryCellHeadBytes
 	for j := range g.Ins() {
 		k := u*g.Ins() + j
 		h := boxes.Head(k)
+		real := choice.FromBit(uint64(h.Real & 1))
 		c := delivery.Cell(g.DeliveryCell(j), size)
-		c.SetKind(byte(h.Real))
-		c.SetSender(h.Sender)
-		copy(c.Body(), boxes.Bodies.Row(k)[:body])
+		c.SetKind(byte(h.Real & 1))
+		c.SetSender(choice.Select32(real, h.Sender, 0))
+		kernel.CondCopy(real, c.Body()[:body], boxes.Bodies.Row(k)[:body])
 	}
 }
 
