@@ -39,7 +39,7 @@ type Residual struct {
 	ClientNS map[string]float64 `json:"client_ns"` // by channel, for each client: cells, sessions, gateways
 	ServerNS float64            `json:"server_ns"` // for each server
 	FrameNS  float64            `json:"frame_ns"`  // for each frame between servers, however short
-	VoteNS   float64            `json:"vote_ns"`   // for each vote that is said again to another server, at every tick of an epoch
+	VoteNS   float64            `json:"vote_ns"`   // for each vote that is said again to another server, at every tick of an epoch, and what else grows so where cores are shared
 	Share    float64            `json:"share"`     // of all but the votes that is within the interval that epoch_* measures
 	Runs     []Run              `json:"runs"`      // what it was fitted to
 }
