@@ -119,6 +119,11 @@ func (t *tracer) visit(n ast.Node) bool {
 		}
 	case *ast.CallExpr:
 		t.call(x)
+	case *ast.GoStmt:
+		// What runs beside is run at once: a trace is of one goroutine, and must
+		// not depend on when the scheduler cuts one short.
+		t.insert(x.Go, "/*")
+		t.insert(x.Go+token.Pos(len("go")), "*/")
 	}
 	return true
 }
