@@ -95,6 +95,14 @@ func moves(n, width int) float64 {
 	return float64(2 * passes * width)
 }
 
+// BenchmarkEach is what it costs to share work that is none.
+func BenchmarkEach(b *testing.B) {
+	w := NewWorkers(2)
+	for b.Loop() {
+		w.Each(2, func(int) {})
+	}
+}
+
 func BenchmarkCopy(b *testing.B) {
 	for _, width := range benchWidths {
 		b.Run(fmt.Sprint(width), func(b *testing.B) {

@@ -8,12 +8,13 @@ import (
 
 var testWidths = []int{8, 16, 24, 32, 64, 256, 272, 1024}
 
-// testWorkers are workers that share even the smallest work.
+// testWorkers are workers that share even the smallest work. They are not so
+// patient: with the race detector looking takes long.
 func testWorkers() []*Workers {
 	var ws []*Workers
 	for _, t := range []int{1, 2, 3, 8} {
 		w := NewWorkers(t)
-		w.least = 1
+		w.least, w.crew.patience = 1, 1<<10
 		ws = append(ws, w)
 	}
 	return ws

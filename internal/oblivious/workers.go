@@ -1,21 +1,11 @@
 package oblivious
 
-import (
-	"sync"
-	"sync/atomic"
-)
-
 // Workers runs the primitives of this package on a fixed number of workers and
 // keeps their scratch memory. It is not for concurrent use.
 type Workers struct {
 	n     int
+	crew  *crew
 	least int // steps, of a nanosecond or so, that are worth waking a worker for
-
-	task func(part int) // of the running Each
-	each int            // parts of the running Each
-	next atomic.Int64   // next part to be taken
-	done sync.WaitGroup
-	loop func() // takes parts until there are none
 
 	ranks   []uint32
 	totals  []uint32 // counters of all parts
@@ -38,12 +28,7 @@ func NewWorkers(t int) *Workers {
 	if t < 1 {
 		panic("oblivious: the number of workers is less than 1")
 	}
-	w := &Workers{n: t, least: 1 << 15}
-	w.loop = func() {
-		defer w.done.Done()
-		w.take()
-	}
-	return w
+	return &Workers{n: t, crew: newCrew(t), least: 1 << 15}
 }
 
 // Alone returns as many Workers of one worker each, for independent pieces of
@@ -62,19 +47,10 @@ func (w *Workers) Alone() []*Workers {
 // Count returns the number of workers.
 func (w *Workers) Count() int { return w.n }
 
-func (w *Workers) take() {
-	for {
-		part := int(w.next.Add(1)) - 1
-		if part >= w.each {
-			return
-		}
-		w.task(part)
-	}
-}
-
 // Each calls f once for every part from 0 to parts-1, in any order, on all
 // workers, and returns when all are done. Parts are a public split of the
-// work, and f must not call w. With one worker they run in order.
+// work; they must not wait for each other, and f must not call w. With one
+// worker they run in order.
 func (w *Workers) Each(parts int, f func(part int)) {
 	if w.n == 1 || parts <= 1 {
 		for part := range parts {
@@ -82,16 +58,7 @@ func (w *Workers) Each(parts int, f func(part int)) {
 		}
 		return
 	}
-	w.task, w.each = f, parts
-	w.next.Store(0)
-	helpers := min(w.n, parts) - 1
-	w.done.Add(helpers)
-	for range helpers {
-		go w.loop()
-	}
-	w.take()
-	w.done.Wait()
-	w.task = nil
+	w.crew.each(parts, f)
 }
 
 // cut returns where part begins when n things are cut into parts.
