@@ -67,11 +67,11 @@ func (g *Geometry) RosterBytes(limit int) int { return rosterHeadBytes + 2*((lim
 func (g *Geometry) ProposeBytes(limit int) int { return ProposeHeadBytes + g.RosterBytes(limit) }
 
 // UpCellBytes returns the longest sealed cell that a client sends.
-func (g *Geometry) UpCellBytes() int { return Sealed(max(g.SubmissionBytes(), g.ControlBytes())) }
+func (g *Geometry) UpCellBytes() int { return Sealed(g.JointSubmissionBytes()) }
 
 // DownCellBytes returns the longest sealed cell that a client receives.
 func (g *Geometry) DownCellBytes() int {
-	return Sealed(max(g.ResultBytes(), g.DeliveryBytes(), AnnouncementBytes))
+	return Sealed(max(g.JointDeliveryBytes(), AnnouncementBytes))
 }
 
 // ClientUpLimit returns the longest payload from a client to a gateway.

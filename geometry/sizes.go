@@ -79,6 +79,14 @@ func (g *Geometry) DeliveryCellBytes() int { return DeliveryCellHeadBytes + g.p.
 // DeliveryBytes returns 96 + Ins * (16 + B) + Requests * 64.
 func (g *Geometry) DeliveryBytes() int { return g.DeliveryAnswer(g.Requests()) }
 
+// JointSubmissionBytes returns the bytes of a submission and, right behind it, a
+// control cell: what a client sends whose ingestion and storage server are one.
+func (g *Geometry) JointSubmissionBytes() int { return g.SubmissionBytes() + g.ControlBytes() }
+
+// JointDeliveryBytes returns the bytes of a result and, right behind it, a
+// delivery: what such a client gets.
+func (g *Geometry) JointDeliveryBytes() int { return g.ResultBytes() + g.DeliveryBytes() }
+
 // DeliveryCell returns the offset of mailbox cell i in a delivery.
 func (g *Geometry) DeliveryCell(i int) int { return DeliveryHeadBytes + i*g.DeliveryCellBytes() }
 

@@ -28,6 +28,9 @@ const (
 	TypeResult       uint16 = 3
 	TypeDelivery     uint16 = 4
 	TypeAnnouncement uint16 = 5
+	// Of a client whose ingestion and storage server are one, in one cell each:
+	TypeJointSubmission uint16 = 6 // a submission, then a control cell
+	TypeJointDelivery   uint16 = 7 // a result, then a delivery
 )
 
 // Directions of a session. Public.
@@ -36,10 +39,11 @@ const (
 	Down uint8 = 1 // server to client
 )
 
-// Roles of a server towards a client. Public.
+// Roles of a server towards a client, a bit each. Public.
 const (
 	RoleIngestion uint8 = 1
 	RoleStorage   uint8 = 2
+	RoleJoint           = RoleIngestion | RoleStorage
 )
 
 // Kinds of message cells and mailbox cells. Secret.

@@ -106,7 +106,11 @@ func (m *Machine) Stopped(s int, reason string) {
 // Connections notes which clients attached or detached at a gateway.
 func (m *Machine) Connections(gateway int, changes []wire.Connection) {
 	for _, c := range changes {
-		m.clients.set(gateway, int(c.Role)-1, int(c.Client), c.Up)
+		for bit := range bitsPerClient {
+			if c.Role>>bit&1 == 1 {
+				m.clients.set(gateway, bit, int(c.Client), c.Up)
+			}
+		}
 	}
 }
 

@@ -64,7 +64,7 @@ func (m *Attached) Parse(b []byte) error {
 // CellUp carries a sealed cell from a client:
 // type u16 | 0 u16 | epoch u64 | sequence u64 | sealed.
 type CellUp struct {
-	Type            uint16 // 1 submission, 2 control
+	Type            uint16 // 1 submission, 2 control, 6 both
 	Epoch, Sequence uint64
 	Sealed          []byte // a view after Parse
 }
@@ -96,7 +96,7 @@ func (m *CellUp) Parse(b []byte) error {
 	m.Epoch = le.Uint64(b[4:])
 	m.Sequence = le.Uint64(b[12:])
 	m.Sealed = b[cellUpBytes:len(b):len(b)]
-	if m.Type < 1 || m.Type > 2 {
+	if m.Type != 1 && m.Type != 2 && m.Type != 6 {
 		return ErrValue
 	}
 	if b[2]|b[3] != 0 {
@@ -108,7 +108,7 @@ func (m *CellUp) Parse(b []byte) error {
 // CellDown carries a sealed cell to a client:
 // type u16 | attempt u16 | epoch u64 | sealed.
 type CellDown struct {
-	Type, Attempt uint16 // type: 3 result, 4 delivery, 5 announcement
+	Type, Attempt uint16 // type: 3 result, 4 delivery, 5 announcement, 7 result and delivery
 	Epoch         uint64
 	Sealed        []byte // a view after Parse
 }
@@ -136,7 +136,7 @@ func (m *CellDown) Parse(b []byte) error {
 	m.Attempt = le.Uint16(b[2:])
 	m.Epoch = le.Uint64(b[4:])
 	m.Sealed = b[cellDownBytes:len(b):len(b)]
-	if m.Type < 3 || m.Type > 5 {
+	if (m.Type < 3 || m.Type > 5) && m.Type != 7 {
 		return ErrValue
 	}
 	return nil

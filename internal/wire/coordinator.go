@@ -181,7 +181,7 @@ func (m *Stopped) Parse(b []byte) error {
 // client u32 | role u8 | up u8 | 0 u16.
 type Connection struct {
 	Client uint32
-	Role   uint8 // 1 ingestion, 2 storage
+	Role   uint8 // 1 ingestion, 2 storage, 3 both
 	Up     bool
 }
 

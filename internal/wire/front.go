@@ -10,7 +10,7 @@ const sessionBytes = 4
 // session u32 | role u8 | 0 * 3 | client u32 | clientSalt 16 | proof 16.
 type FrontAttach struct {
 	Session uint32
-	Role    uint8 // 1 ingestion, 2 storage
+	Role    uint8 // 1 ingestion, 2 storage, 3 both
 	Client  uint32
 	Salt    [16]byte
 	Proof   [16]byte

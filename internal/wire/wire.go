@@ -128,8 +128,8 @@ const (
 const PreambleBytes = 8
 
 // Preamble is what whoever connects says first:
-// "TEEM" | version u8 | service u8 | role u8 | 0 u8. Role is 1 (ingestion) or
-// 2 (storage) with ServiceCells, and 0 with all other services.
+// "TEEM" | version u8 | service u8 | role u8 | 0 u8. Role is 1 (ingestion),
+// 2 (storage) or 3 (both) with ServiceCells, and 0 with all other services.
 type Preamble struct {
 	Service Service
 	Role    uint8
@@ -168,7 +168,7 @@ func ParsePreamble(b []byte) (Preamble, error) {
 	return p, nil
 }
 
-func validRole(role uint8) bool { return role == 1 || role == 2 }
+func validRole(role uint8) bool { return role >= 1 && role <= 3 }
 
 // Begin appends the header of a frame whose payload has n bytes.
 func Begin(dst []byte, typ Type, n int) []byte {

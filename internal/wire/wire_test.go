@@ -56,7 +56,7 @@ func samples() []sample {
 		{TypeCellDown, &down, downHex, nil, map[int]byte{0: 2, 1: 1}},
 		{TypeRefused, &refused, refusedHex, []int{2, 3}, map[int]byte{0: 9, 1: 1}},
 		{TypeFrontAttach, &FrontAttach{0x04030201, 2, 0x14131211, salt, proof}, "01020304" + "02000000" + "11121314" + saltHex + proofHex,
-			[]int{5, 6, 7}, map[int]byte{4: 3}},
+			[]int{5, 6, 7}, map[int]byte{4: 4}},
 		{TypeDetach, &Detach{0x04030201}, "01020304", nil, nil},
 		{TypeFrontCellUp, &FrontCellUp{0xf4f3f2f1, up}, "f1f2f3f4" + upHex, []int{6, 7}, map[int]byte{4: 3}},
 		{TypeFrontAttached, &FrontAttached{0xf4f3f2f1, attached}, "f1f2f3f4" + attachedHex, nil, nil},
@@ -71,7 +71,7 @@ func samples() []sample {
 				"12000000" + "13000000", []int{51, 52, 53, 54, 55}, map[int]byte{50: 2}},
 		{TypeStopped, &Stopped{"clé"}, "636cc3a9", nil, map[int]byte{2: 0xff}},
 		{TypeConnections, &Connections{[]Connection{{1, 1, true}, {0x04030201, 2, false}}},
-			"01000000" + "01010000" + "01020304" + "02000000", []int{6, 7, 14, 15}, map[int]byte{4: 0, 5: 2, 12: 3}},
+			"01000000" + "01010000" + "01020304" + "02000000", []int{6, 7, 14, 15}, map[int]byte{4: 0, 5: 2, 12: 4}},
 	}
 }
 
@@ -145,10 +145,10 @@ func TestFixedLengths(t *testing.T) {
 }
 
 func TestPreamble(t *testing.T) {
-	good := map[Service][]uint8{ServiceCells: {1, 2}, ServiceRegistration: {0}, ServiceGateway: {0},
+	good := map[Service][]uint8{ServiceCells: {1, 2, 3}, ServiceRegistration: {0}, ServiceGateway: {0},
 		ServiceCoordinator: {0}, ServiceConnections: {0}}
 	for service := range Service(7) {
-		for role := range uint8(4) {
+		for role := range uint8(5) {
 			p := Preamble{service, role}
 			b := p.Append(nil)
 			got, err := ParsePreamble(b)
@@ -235,5 +235,19 @@ func TestStoppedIsCut(t *testing.T) {
 	}
 	if err := new(Stopped).Parse(make([]byte, StoppedLimit+1)); !errors.Is(err, ErrLength) {
 		t.Error(err)
+	}
+}
+
+// TestCellTypes: clients send submissions, control cells and both in one, and get
+// what there is for them.
+func TestCellTypes(t *testing.T) {
+	for typ := range uint16(9) {
+		up, down := CellUp{Type: typ, Sealed: make([]byte, 16)}, CellDown{Type: typ, Sealed: make([]byte, 16)}
+		if err := new(CellUp).Parse(up.Append(nil)[HeaderBytes:]); (err == nil) != (typ == 1 || typ == 2 || typ == 6) {
+			t.Errorf("a cell of type %d from a client: %v", typ, err)
+		}
+		if err := new(CellDown).Parse(down.Append(nil)[HeaderBytes:]); (err == nil) != (typ >= 3 && typ <= 5 || typ == 7) {
+			t.Errorf("a cell of type %d to a client: %v", typ, err)
+		}
 	}
 }
