@@ -12,11 +12,12 @@ import (
 	"time"
 
 	"github.com/teems-go/teems/geometry"
+	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/wire"
 )
 
-// BenchmarkEpoch carries one cell up and two down (a result and an
-// announcement) for each of 2,000 connections, over TCP. The figures hold the
+// BenchmarkEpoch carries a joint cell up and one down for each of 2,000
+// connections, over TCP. The figures hold the
 // CPU time and the allocations of both ends too; client is one goroutine that
 // only writes and reads, so most of what is allocated is the gateway's.
 func BenchmarkEpoch(b *testing.B) {
@@ -56,7 +57,6 @@ func BenchmarkEpoch(b *testing.B) {
 	// The server's side: attach all, then an epoch at a time.
 	conns := make([]net.Conn, clients)
 	limits := wire.FromGateway(g)
-	sealed := make([]byte, g.DownCellBytes())
 	var answer []byte
 	for id := range conns {
 		if conns[id], err = net.Dial("tcp", ln.Addr().String()); err != nil {
@@ -64,25 +64,24 @@ func BenchmarkEpoch(b *testing.B) {
 		}
 		defer conns[id].Close()
 		m := wire.Attach{Client: uint32(id)}
-		conns[id].Write(m.Append(wire.Preamble{Service: wire.ServiceCells, Role: 1}.Append(nil)))
+		conns[id].Write(m.Append(wire.Preamble{Service: wire.ServiceCells, Role: joint}.Append(nil)))
 		_, payload, err := in.ReadFrame(limits)
 		var f wire.FrontAttach
 		if err != nil || f.Parse(payload) != nil {
 			b.Fatal(err)
 		}
-		result := wire.FrontCellDown{Session: f.Session, Cell: wire.CellDown{Type: 3, Sealed: sealed[:geometry.Sealed(g.ResultBytes())]}}
-		announcement := wire.FrontCellDown{Session: f.Session, Cell: wire.CellDown{Type: 5, Sealed: sealed[:geometry.Sealed(64)]}}
-		answer = announcement.Append(result.Append(answer))
+		down := wire.FrontCellDown{Session: f.Session, Cell: wire.CellDown{Type: cell.DownType(joint), Sealed: make([]byte, geometry.Sealed(g.JointDeliveryBytes()))}}
+		answer = down.Append(answer)
 	}
-	each := len(answer)/clients - 2*sessionBytes
-	cell := (&wire.CellUp{Type: 1, Sealed: make([]byte, geometry.Sealed(g.SubmissionBytes()))}).Append(nil)
+	each := len(answer)/clients - sessionBytes
+	up := (&wire.CellUp{Type: cell.UpType(joint), Sealed: make([]byte, geometry.Sealed(g.JointSubmissionBytes()))}).Append(nil)
 	back := make([]byte, each)
 	cpu := cpuTime()
 	b.ReportAllocs()
 	b.ResetTimer()
 	for b.Loop() {
 		for _, conn := range conns {
-			conn.Write(cell)
+			conn.Write(up)
 		}
 		for range conns {
 			if _, _, err := in.ReadFrame(limits); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/teems-go/teems/geometry"
+	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/wire"
 )
 
@@ -19,15 +20,8 @@ const (
 	creditMost  = 32
 )
 
-// Types of cells, see docs/protocol.md, section 1.1.
-const (
-	cellSubmission = 1
-	cellControl    = 2
-
-	roleIngestion = 1
-)
-
-// client is one client's connection for one role. One goroutine reads from it;
+// client is one client's connection to one of its servers: in the joint role, or
+// for ingestion or storage where those are two. One goroutine reads from it;
 // another lives only while something waits for it to be written.
 type client struct {
 	g      *Gateway
@@ -136,11 +130,7 @@ func (c *client) frame(typ wire.Type, payload []byte) wire.Code {
 
 // fits says whether a cell has the one type and size that its role sends.
 func (c *client) fits(m *wire.CellUp) bool {
-	g := c.g.cfg.Geometry
-	if c.role == roleIngestion {
-		return m.Type == cellSubmission && len(m.Sealed) == geometry.Sealed(g.SubmissionBytes())
-	}
-	return m.Type == cellControl && len(m.Sealed) == geometry.Sealed(g.ControlBytes())
+	return m.Type == cell.UpType(c.role) && len(m.Sealed) == geometry.Sealed(cell.UpBytes(c.g.cfg.Geometry, c.role))
 }
 
 // open takes the client's Attach to its server.
@@ -163,16 +153,17 @@ func (c *client) open(payload []byte) wire.Code {
 }
 
 // linkOf returns the link to a client's server for a role, by the public
-// tables; nil if there can be no such client.
+// tables; nil if there can be no such client, or no server has that role for it.
 func (g *Gateway) linkOf(role uint8, id uint32) *link {
-	geo := g.cfg.Geometry
 	if int64(id) >= int64(g.capacity) {
 		return nil
 	}
-	if role == roleIngestion {
-		return g.links[g.ingestions[geo.IngestionOf(id)]]
+	for _, h := range cell.Homes(g.cfg.Geometry, id) {
+		if h.Role == role {
+			return g.links[h.Server]
+		}
 	}
-	return g.links[g.storages[geo.StorageOf(id)]]
+	return nil
 }
 
 // answered notes that the client's server knows it.

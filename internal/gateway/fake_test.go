@@ -1,35 +1,21 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/teems-go/teems/geometry"
+	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/wire"
 )
-
-func testGeometry(t testing.TB, servers int) *geometry.Geometry {
-	t.Helper()
-	p := geometry.Params{
-		Capacity: 4096, CellBytes: 32, DeliveryEpochs: 8,
-		ID:    geometry.IDChannel{Out: 1, Contact: 1, Open: true},
-		Token: geometry.TokenChannel{Out: 1, In: 1},
-	}
-	for range servers {
-		p.Servers = append(p.Servers, geometry.Server{Roles: geometry.AllRoles, Weight: 1})
-	}
-	g, err := geometry.New(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
-}
 
 // noGoroutinesLeft fails the test if more goroutines are left at its end than
 // there were when it was called.
@@ -49,8 +35,8 @@ func noGoroutinesLeft(t *testing.T) {
 }
 
 // fakeServer is a server's front address as a gateway sees it. It answers
-// every Attach, announces an epoch, and sends every cell back as a result whose
-// sealed bytes say whose it was.
+// every Attach, announces an epoch, and sends for every cell one down whose sealed
+// bytes say whose it was.
 type fakeServer struct {
 	t        *testing.T
 	geometry *geometry.Geometry
@@ -141,6 +127,9 @@ func (f *fakeServer) serve(conn net.Conn) {
 			if _, ok := f.sessions[m.Session]; ok {
 				f.t.Errorf("session %d attached twice", m.Session)
 			}
+			if !slices.Contains(cell.Homes(f.geometry, m.Client), cell.Home{Role: m.Role, Server: int(f.number)}) {
+				f.t.Errorf("client %d was attached to server %d in the role %d", m.Client, f.number, m.Role)
+			}
 			if own := attachOf(m.Client); m.Salt != own.Salt || m.Proof != own.Proof {
 				f.t.Errorf("client %d: salt %x and proof %x are not its own", m.Client, m.Salt, m.Proof)
 			}
@@ -170,7 +159,7 @@ func (f *fakeServer) serve(conn net.Conn) {
 			}
 			f.announce(out, m.Session)
 			out.Put(&wire.FrontCellDown{Session: m.Session, Cell: wire.CellDown{
-				Type: 3, Epoch: m.Cell.Epoch, Sealed: echo(s.Client, s.Role, m.Cell.Sequence, m.Cell.Sealed)}})
+				Type: cell.DownType(s.Role), Epoch: m.Cell.Epoch, Sealed: echo(s.Client, s.Role, m.Cell.Sequence, m.Cell.Sealed)}})
 		}
 		f.mu.Unlock()
 		if out.Flush() != nil {
@@ -212,12 +201,12 @@ type trial struct {
 	stop     func()
 }
 
-func newTrial(t *testing.T, servers int, change func(*Config)) *trial {
+func newTrial(t *testing.T, roles []geometry.Role, change func(*Config)) *trial {
 	t.Helper()
 	noGoroutinesLeft(t)
-	tr := &trial{t: t, geometry: testGeometry(t, servers)}
+	tr := &trial{t: t, geometry: testGeometry(t, roles)}
 	cfg := Config{Geometry: tr.geometry, BackoffMin: time.Millisecond, BackoffMax: 20 * time.Millisecond}
-	for s := range servers {
+	for s := range roles {
 		f := newFakeServer(t, tr.geometry, s)
 		tr.servers = append(tr.servers, f)
 		cfg.Fronts = append(cfg.Fronts, f.address())
@@ -247,7 +236,7 @@ func newTrial(t *testing.T, servers int, change func(*Config)) *trial {
 	return tr
 }
 
-// fakeClient is one client's connection for one role.
+// fakeClient is one client's connection in one role.
 type fakeClient struct {
 	tr   *trial
 	conn net.Conn
@@ -308,15 +297,8 @@ func (c *fakeClient) write(b []byte) {
 }
 
 func (c *fakeClient) cell(sequence uint64, fill byte) []byte {
-	g := c.tr.geometry
-	size := geometry.Sealed(g.SubmissionBytes())
-	if c.role == 2 {
-		size = geometry.Sealed(g.ControlBytes())
-	}
-	m := wire.CellUp{Type: uint16(c.role), Epoch: sequence, Sequence: sequence, Sealed: make([]byte, size)}
-	for i := range m.Sealed {
-		m.Sealed[i] = fill
-	}
+	size := geometry.Sealed(cell.UpBytes(c.tr.geometry, c.role))
+	m := wire.CellUp{Type: cell.UpType(c.role), Epoch: sequence, Sequence: sequence, Sealed: bytes.Repeat([]byte{fill}, size)}
 	return m.Append(nil)
 }
 
@@ -363,14 +345,14 @@ func (c *fakeClient) gone() {
 // exchange sends a cell and expects it back.
 func (c *fakeClient) exchange(sequence uint64) {
 	c.tr.t.Helper()
-	cell := c.cell(sequence, byte(c.id+uint32(sequence)))
-	c.write(cell)
+	sent := c.cell(sequence, byte(c.id+uint32(sequence)))
+	c.write(sent)
 	var a, m wire.CellDown
 	if !c.expect(wire.TypeCellDown, &a) || !c.expect(wire.TypeCellDown, &m) {
 		return
 	}
-	sealed := cell[wire.HeaderBytes+20:]
-	if want := echo(c.id, c.role, sequence, sealed); string(m.Sealed) != string(want) || m.Epoch != sequence {
+	sealed := sent[wire.HeaderBytes+20:]
+	if want := echo(c.id, c.role, sequence, sealed); m.Type != cell.DownType(c.role) || string(m.Sealed) != string(want) || m.Epoch != sequence {
 		c.tr.t.Errorf("client %d got what is not its own", c.id)
 	}
 }

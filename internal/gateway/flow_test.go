@@ -12,12 +12,12 @@ import (
 // wait; the clients of another server do not; and nothing is lost or out of
 // order when it reads again.
 func TestBackpressure(t *testing.T) {
-	tr := newTrial(t, 2, func(c *Config) { c.LinkQueueBytes = 1 << 10 })
+	tr := newTrial(t, alike(2), func(c *Config) { c.LinkQueueBytes = 1 << 10 })
 	var clients []*fakeClient
 	for id := range uint32(40) {
-		clients = append(clients, tr.attach(1, 2*id))
+		clients = append(clients, tr.attach(joint, 2*id))
 	}
-	other := tr.attach(1, 1)
+	other := tr.attach(joint, 1)
 	f := tr.servers[0]
 	f.mu.Lock()
 	var wg sync.WaitGroup
@@ -56,9 +56,9 @@ func TestBackpressure(t *testing.T) {
 
 // A server that never reads again loses its link, so that its clients are told.
 func TestStuckServer(t *testing.T) {
-	tr := newTrial(t, 1, func(c *Config) { c.LinkQueueBytes = 1 << 10; c.WriteTimeout = 100 * time.Millisecond })
+	tr := newTrial(t, alike(1), func(c *Config) { c.LinkQueueBytes = 1 << 10; c.WriteTimeout = 100 * time.Millisecond })
 	f := tr.servers[0]
-	c := tr.attach(1, 1)
+	c := tr.attach(joint, 1)
 	c.exchange(1)
 	f.mu.Lock()
 	first := f.conn
@@ -78,13 +78,13 @@ func TestStuckServer(t *testing.T) {
 
 // Clients that end in the middle of a frame, or come and go, leave nothing.
 func TestCut(t *testing.T) {
-	tr := newTrial(t, 1, nil)
-	good := tr.attach(2, 50)
+	tr := newTrial(t, alike(1), nil)
+	good := tr.attach(joint, 50)
 	var wg sync.WaitGroup
 	for id := range uint32(20) {
 		wg.Go(func() {
 			for round := range 5 {
-				c := tr.attach(1, id)
+				c := tr.attach(joint, id)
 				cell := c.cell(1, 1)
 				c.write(cell[:(int(id)*5+round)*len(cell)/100])
 				c.conn.Close()
@@ -108,7 +108,7 @@ func TestCut(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	g := testGeometry(t, 2)
+	g := testGeometry(t, alike(2))
 	for _, cfg := range []Config{
 		{},
 		{Geometry: g, Fronts: []string{"a:1"}},

@@ -36,8 +36,8 @@ type Gateway struct {
 	count    counters
 	inTurn   atomic.Uint32 // registrations
 
-	ingestions, storages []int // role index -> server
-	capacity             int
+	storages []int // role index -> server
+	capacity int
 
 	registrations chan struct{} // holds one for each that is under way
 	coordinators  chan struct{}
@@ -61,7 +61,6 @@ func New(cfg Config) (*Gateway, error) {
 		cfg:           cfg,
 		links:         make([]*link, len(cfg.Fronts)),
 		presence:      newPresence(),
-		ingestions:    cfg.Geometry.Ingestions(),
 		storages:      cfg.Geometry.Storages(),
 		capacity:      cfg.Geometry.Params().Capacity,
 		registrations: make(chan struct{}, cfg.MaxRegistrations),

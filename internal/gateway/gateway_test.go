@@ -11,35 +11,48 @@ import (
 	"testing"
 	"time"
 
+	"github.com/teems-go/teems/geometry"
+	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/wire"
 )
 
 // Every client gets its own cells back, in order, whatever the others do.
 func TestMultiplexing(t *testing.T) {
-	tr := newTrial(t, 3, nil)
-	const clients, cells = 60, 20
-	var wg sync.WaitGroup
-	for id := range uint32(clients) {
-		for _, role := range []uint8{1, 2} {
-			wg.Go(func() {
-				c := tr.attach(role, id)
-				for n := range uint64(cells) {
-					c.exchange(n + 1)
+	for name, c := range map[string]struct {
+		servers []geometry.Role
+		ends    int64 // of all clients
+	}{
+		"joint":    {alike(3), 60},
+		"separate": {separate(2), 120},
+		"mixed":    {append(alike(1), geometry.Storage), 30 + 2*30}, // half of the mailboxes are elsewhere
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := newTrial(t, c.servers, nil)
+			const clients, cells = 60, 20
+			var wg sync.WaitGroup
+			for id := range uint32(clients) {
+				for _, h := range cell.Homes(tr.geometry, id) {
+					wg.Go(func() {
+						c := tr.attach(h.Role, id)
+						for n := range uint64(cells) {
+							c.exchange(n + 1)
+						}
+					})
 				}
-			})
-		}
-	}
-	wg.Wait()
-	n := tr.gateway.Counters()
-	if n.Clients != 2*clients || n.CellsUp != 2*clients*cells || n.CellsDown != 2*clients*(2*cells+1) || n.Dropped != 0 {
-		t.Errorf("counters: %+v", n)
+			}
+			wg.Wait()
+			n := tr.gateway.Counters()
+			if n.Clients != c.ends || n.CellsUp != c.ends*cells || n.CellsDown != c.ends*(2*cells+1) || n.Dropped != 0 {
+				t.Errorf("counters: %+v", n)
+			}
+		})
 	}
 }
 
 // A client's frames may come byte by byte, or many at once.
 func TestPieces(t *testing.T) {
-	tr := newTrial(t, 1, nil)
-	c := tr.start(1, 7)
+	tr := newTrial(t, alike(1), nil)
+	c := tr.start(joint, 7)
 	c.attached()
 	var all []byte
 	for n := range uint64(5) {
@@ -60,35 +73,35 @@ func TestPieces(t *testing.T) {
 }
 
 func TestSilentClient(t *testing.T) {
-	tr := newTrial(t, 1, func(c *Config) { c.AttachTimeout = 50 * time.Millisecond; c.AnswerTimeout = 50 * time.Millisecond })
+	tr := newTrial(t, alike(1), func(c *Config) { c.AttachTimeout = 50 * time.Millisecond; c.AnswerTimeout = 50 * time.Millisecond })
 	c := tr.dial()
 	if b, err := io.ReadAll(c); err != nil || len(b) != 0 {
 		t.Errorf("a silent connection: %q, %v", b, err)
 	}
-	half := &fakeClient{tr: tr, conn: tr.dial(), role: 1}
+	half := &fakeClient{tr: tr, conn: tr.dial(), role: joint}
 	half.in = wire.NewReader(half.conn, 100)
-	half.write(wire.Preamble{Service: wire.ServiceCells, Role: 1}.Append(nil))
+	half.write(wire.Preamble{Service: wire.ServiceCells, Role: joint}.Append(nil))
 	half.write([]byte{20, 0, 0})
 	half.refused(wire.CodeBusy, true)
 	if n := tr.gateway.Counters(); n.Silent != 2 {
 		t.Errorf("counters: %+v", n)
 	}
-	ok := tr.attach(1, 3)
+	ok := tr.attach(joint, 3)
 	time.Sleep(120 * time.Millisecond) // who is attached may be silent
 	ok.exchange(1)
 	tr.servers[0].mu.Lock()
 	tr.servers[0].silent = true
 	tr.servers[0].mu.Unlock()
-	tr.start(1, 4).refused(wire.CodeBusy, true)
+	tr.start(joint, 4).refused(wire.CodeBusy, true)
 }
 
 func TestGarbage(t *testing.T) {
-	tr := newTrial(t, 1, nil)
-	good := tr.attach(1, 1)
-	preamble := wire.Preamble{Service: wire.ServiceCells, Role: 1}.Append(nil)
+	tr := newTrial(t, alike(1), nil)
+	good := tr.attach(joint, 1)
+	preamble := wire.Preamble{Service: wire.ServiceCells, Role: joint}.Append(nil)
 	attach := attachOf(2).Append(bytes.Clone(preamble))
-	c := fakeClient{tr: tr, role: 1, id: 2}
-	other := fakeClient{tr: tr, role: 2, id: 2}
+	c := fakeClient{tr: tr, role: joint, id: 2}
+	other := fakeClient{tr: tr, role: cell.RoleIngestion, id: 2}
 	for _, test := range []struct {
 		name string
 		send []byte
@@ -129,18 +142,18 @@ func TestGarbage(t *testing.T) {
 }
 
 func TestRefusedByServer(t *testing.T) {
-	tr := newTrial(t, 1, nil)
+	tr := newTrial(t, alike(1), nil)
 	tr.servers[0].refuse[5] = wire.CodeUnknownClient
-	tr.start(1, 5).refused(wire.CodeUnknownClient, true)
+	tr.start(joint, 5).refused(wire.CodeUnknownClient, true)
 	eventually(t, "the session is closed", func() bool { return tr.servers[0].live() == 0 })
 }
 
 // A client that sends more cells than epochs are announced is cut; a client
 // that sends one for each goes on.
 func TestFlood(t *testing.T) {
-	tr := newTrial(t, 1, nil)
-	good := tr.attach(2, 2)
-	bad := tr.attach(1, 1)
+	tr := newTrial(t, alike(1), nil)
+	good := tr.attach(joint, 2)
+	bad := tr.attach(joint, 1)
 	// The server answers nothing now, so no epoch is announced.
 	tr.servers[0].mu.Lock()
 	for i := range uint64(creditMost + 1) {
@@ -169,11 +182,11 @@ func TestFlood(t *testing.T) {
 // A client that does not read is cut when too much waits for it; the others
 // of its server go on meanwhile.
 func TestSlowReader(t *testing.T) {
-	tr := newTrial(t, 1, func(c *Config) { c.ClientQueueBytes = 1 << 16 })
-	slow, good := tr.attach(1, 1), tr.attach(1, 2)
+	tr := newTrial(t, alike(1), func(c *Config) { c.ClientQueueBytes = 1 << 16 })
+	slow, good := tr.attach(joint, 1), tr.attach(joint, 2)
 	slow.conn.(*net.TCPConn).SetReadBuffer(4096)
 	f := tr.servers[0]
-	frame := (&wire.FrontCellDown{Session: session(f, 1), Cell: wire.CellDown{Type: 3, Sealed: make([]byte, 80)}}).Append(nil)
+	frame := (&wire.FrontCellDown{Session: session(f, 1), Cell: wire.CellDown{Type: cell.TypeJointDelivery, Sealed: make([]byte, 80)}}).Append(nil)
 	burst := bytes.Repeat(frame, 1000)
 	for n := uint64(1); tr.gateway.Counters().Slow == 0 && n < 1000; n++ {
 		if _, err := f.conn.Write(burst); err != nil {
@@ -186,15 +199,15 @@ func TestSlowReader(t *testing.T) {
 		t.Errorf("counters: %+v", n)
 	}
 	// It may come back.
-	tr.attach(1, 1).exchange(1)
+	tr.attach(joint, 1).exchange(1)
 }
 
 // A client that stops reading with little to come is cut after WriteTimeout.
 func TestStuckReader(t *testing.T) {
-	tr := newTrial(t, 1, func(c *Config) { c.WriteTimeout = 100 * time.Millisecond; c.ClientQueueBytes = 1 << 30 })
-	tr.attach(1, 1).conn.(*net.TCPConn).SetReadBuffer(4096)
+	tr := newTrial(t, alike(1), func(c *Config) { c.WriteTimeout = 100 * time.Millisecond; c.ClientQueueBytes = 1 << 30 })
+	tr.attach(joint, 1).conn.(*net.TCPConn).SetReadBuffer(4096)
 	f := tr.servers[0]
-	frame := (&wire.FrontCellDown{Session: session(f, 1), Cell: wire.CellDown{Type: 3, Sealed: make([]byte, 80)}}).Append(nil)
+	frame := (&wire.FrontCellDown{Session: session(f, 1), Cell: wire.CellDown{Type: cell.TypeJointDelivery, Sealed: make([]byte, 80)}}).Append(nil)
 	if _, err := f.conn.Write(bytes.Repeat(frame, 100000)); err != nil {
 		t.Fatal(err)
 	}
@@ -217,14 +230,16 @@ func session(f *fakeServer, client uint32) uint32 {
 // When a link is lost its clients are told, and their sessions are opened anew
 // when it is back; the clients of other servers notice nothing.
 func TestLinkLost(t *testing.T) {
-	tr := newTrial(t, 2, nil)
+	tr := newTrial(t, alike(2), nil)
 	var mine, others []*fakeClient
-	for id := range uint32(10) {
-		mine = append(mine, tr.attach(1, 2*id), tr.attach(2, 2*id))
-		others = append(others, tr.attach(1, 2*id+1))
+	for id := range uint32(20) {
+		mine = append(mine, tr.attach(joint, 2*id))
+		if id < 10 {
+			others = append(others, tr.attach(joint, 2*id+1))
+		}
 	}
 	f := tr.servers[0]
-	if mine[0].tr.geometry.IngestionOf(0) != 0 || tr.geometry.StorageOf(0) != 0 {
+	if cell.Homes(tr.geometry, 0)[0].Server != 0 {
 		t.Fatal("client 0 is not server 0's")
 	}
 	address := f.address()
@@ -235,7 +250,7 @@ func TestLinkLost(t *testing.T) {
 	}
 	mine[0].write(mine[0].cell(1, 1))
 	mine[0].refused(wire.CodeBusy, false)
-	late := tr.start(1, 100)
+	late := tr.start(joint, 100)
 	for _, c := range others {
 		c.exchange(1)
 	}
@@ -256,12 +271,12 @@ func TestLinkLost(t *testing.T) {
 // A server that sends what is not in the protocol loses its link, and clients
 // only for a moment.
 func TestGarbageFromServer(t *testing.T) {
-	tr := newTrial(t, 1, nil)
-	c := tr.attach(1, 1)
+	tr := newTrial(t, alike(1), nil)
+	c := tr.attach(joint, 1)
 	f := tr.servers[0]
 	// Frames for sessions that there are not, or not any more, are dropped.
 	for _, s := range []uint32{5, 1 << 20, 1<<32 - 1} {
-		f.conn.Write((&wire.FrontCellDown{Session: s, Cell: wire.CellDown{Type: 3, Sealed: make([]byte, 80)}}).Append(nil))
+		f.conn.Write((&wire.FrontCellDown{Session: s, Cell: wire.CellDown{Type: cell.TypeJointDelivery, Sealed: make([]byte, 80)}}).Append(nil))
 	}
 	c.exchange(1)
 	f.conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
@@ -275,15 +290,15 @@ func TestGarbageFromServer(t *testing.T) {
 
 func TestLimit(t *testing.T) {
 	var log strings.Builder
-	tr := newTrial(t, 1, func(c *Config) {
+	tr := newTrial(t, alike(1), func(c *Config) {
 		c.MaxConnections = 3 // one of them is the link
 		c.Log = slog.New(slog.NewTextHandler(&log, nil))
 	})
-	a, b := tr.attach(1, 1), tr.attach(1, 2)
-	tr.start(1, 3).refused(wire.CodeBusy, true)
+	a, b := tr.attach(joint, 1), tr.attach(joint, 2)
+	tr.start(joint, 3).refused(wire.CodeBusy, true)
 	a.conn.Close()
 	eventually(t, "there is room", func() bool { return tr.gateway.Counters().Connections == 1 })
-	tr.attach(1, 3).exchange(1)
+	tr.attach(joint, 3).exchange(1)
 	b.exchange(1)
 	tr.stop()
 	if !strings.Contains(log.String(), "limit on connections is reached") || strings.Count(log.String(), "\n") > 3 {
@@ -294,7 +309,7 @@ func TestLimit(t *testing.T) {
 // Everything over pipes, which cannot write without waiting.
 func TestPipes(t *testing.T) {
 	noGoroutinesLeft(t)
-	g := testGeometry(t, 1)
+	g := testGeometry(t, alike(1))
 	f := &fakeServer{t: t, geometry: g, refuse: map[uint32]wire.Code{}}
 	gw, err := New(Config{Geometry: g, Fronts: []string{"server"}, Dial: func(context.Context, string) (net.Conn, error) {
 		near, far := net.Pipe()
@@ -310,8 +325,8 @@ func TestPipes(t *testing.T) {
 	go func() { done <- gw.Serve(ctx, ln) }()
 	near, far := net.Pipe()
 	ln.conns <- far
-	c := &fakeClient{tr: &trial{t: t, geometry: g}, conn: near, in: wire.NewReader(near, 4096), role: 2, id: 9}
-	c.write(attachOf(9).Append(wire.Preamble{Service: wire.ServiceCells, Role: 2}.Append(nil)))
+	c := &fakeClient{tr: &trial{t: t, geometry: g}, conn: near, in: wire.NewReader(near, 4096), role: joint, id: 9}
+	c.write(attachOf(9).Append(wire.Preamble{Service: wire.ServiceCells, Role: joint}.Append(nil)))
 	c.attached()
 	for n := range uint64(10) {
 		c.exchange(n + 1)
@@ -341,8 +356,8 @@ func (p *pipes) Addr() net.Addr { return nil }
 
 // A server that has no session for a cell makes the client connect anew.
 func TestSessionGone(t *testing.T) {
-	tr := newTrial(t, 1, nil)
-	c, good := tr.attach(1, 1), tr.attach(1, 2)
+	tr := newTrial(t, alike(1), nil)
+	c, good := tr.attach(joint, 1), tr.attach(joint, 2)
 	f := tr.servers[0]
 	number := session(f, 1)
 	for _, code := range []wire.Code{wire.CodeWrongEpoch, wire.CodeNotOpen} {

@@ -12,7 +12,7 @@ type presence struct {
 
 type presenceKey struct {
 	client uint32
-	role   uint8
+	role   uint8 // the joint one is a key of its own: its clients have no other
 }
 
 // An observer is one coordinator's connection.
