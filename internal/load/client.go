@@ -12,11 +12,11 @@ import (
 	"github.com/teems-go/teems/internal/wire"
 )
 
-// client is one simulated client: two ends, and the tokens that it was handed.
+// client is one simulated client: its ends, and the tokens that it was handed.
 type client struct {
 	id   uint32
 	key  [32]byte
-	ends [2]end // towards its ingestion and its storage server
+	ends []end // one in the joint role, or for ingestion and for storage; in simulation.ends
 	out  outbox
 	asks asks
 }
@@ -25,7 +25,7 @@ type client struct {
 // connection owns it.
 type end struct {
 	c           *client
-	role        uint8
+	role        uint8  // a bit for each of ingestion and storage
 	server      uint32 // in the manifest
 	salt        [16]byte
 	theirs      [16]byte // the server's salt
@@ -33,8 +33,8 @@ type end struct {
 	up, down    cipher.AEAD
 	sequence    uint64
 	submitted   uint64                 // newest epoch that a cell was sealed for
-	tags        [4][cell.TagBytes]byte // of sealed submissions, by epoch mod 4
-	through     uint64                 // every result or delivery up to it is there
+	tags        [4][cell.TagBytes]byte // of sealed cells that hold submissions, by epoch mod 4
+	through     uint64                 // every result and delivery of its role up to it is there
 	throughHead [32]byte               // head of that epoch
 }
 
@@ -60,6 +60,7 @@ type simulation struct {
 	bodies  bodies
 	ledger  *ledger
 	clients []client
+	ends    []end // of all clients, in order
 	scratch sync.Pool
 
 	in         *wire.Limits
@@ -78,11 +79,8 @@ func (s *simulation) newScratch() *scratch {
 		return sc
 	}
 	g := s.g
-	room := max(g.SubmissionBytes(), g.ControlBytes(), g.DeliveryBytes(), g.ResultBytes(), geometry.AnnouncementBytes)
-	return &scratch{
-		plain: make([]byte, room), sealed: make([]byte, 0, geometry.Sealed(room)),
-		body: make([]byte, g.Params().CellBytes),
-	}
+	room := max(g.UpCellBytes(), g.DownCellBytes())
+	return &scratch{plain: make([]byte, room), sealed: make([]byte, 0, room), body: make([]byte, g.Params().CellBytes)}
 }
 
 // frame takes a frame from an end's server. What is to be sent is appended to
@@ -150,7 +148,7 @@ func (s *simulation) attach(e *end, a *wire.Attached) error {
 	e.up = keys.Session(e.c.key, cell.Up, e.role, e.salt, a.Salt).(cipher.AEAD)
 	e.down = keys.Session(e.c.key, cell.Down, e.role, e.salt, a.Salt).(cipher.AEAD)
 	e.attached = true
-	if s.attached.Add(1) == int64(2*len(s.clients)) {
+	if s.attached.Add(1) == int64(len(s.ends)) {
 		close(s.allUp)
 	}
 	return nil
@@ -171,34 +169,36 @@ func (s *simulation) cell(e *end, session int64, sc *scratch) error {
 	if err != nil {
 		return fmt.Errorf("%w: a cell of type %d for client %d in epoch %d does not open", ErrProtocol, m.Type, e.c.id, m.Epoch)
 	}
-	want, expected := 0, false
-	switch m.Type {
-	case cell.TypeAnnouncement:
-		want, expected = geometry.AnnouncementBytes, true
-	case cell.TypeResult:
-		want, expected = s.g.ResultBytes(), e.role == cell.RoleIngestion
-	case cell.TypeDelivery:
-		want, expected = s.g.DeliveryBytes(), e.role == cell.RoleStorage
-	}
-	if len(plain) != want || !expected {
-		return fmt.Errorf("%w: a cell of type %d and %d bytes for client %d from role %d", ErrProtocol, m.Type, len(plain), e.c.id, e.role)
-	}
-	switch m.Type {
-	case cell.TypeAnnouncement:
+	switch {
+	case m.Type == cell.TypeAnnouncement && len(plain) == geometry.AnnouncementBytes:
 		s.opened(e, cell.Announcement(plain).Open(), session, sc)
-	case cell.TypeResult:
-		r := cell.Result(plain)
+		return nil
+	case m.Type == cell.DownType(e.role) && len(plain) == cell.DownBytes(s.g, e.role):
+		return s.outcome(e, plain, session, sc)
+	}
+	return fmt.Errorf("%w: a cell of type %d and %d bytes for client %d from role %d", ErrProtocol, m.Type, len(plain), e.c.id, e.role)
+}
+
+// outcome takes what an epoch has for an end, and answers it.
+func (s *simulation) outcome(e *end, plain []byte, session int64, sc *scratch) error {
+	epoch := sc.down.Epoch
+	r, d := cell.CutDown(s.g, e.role, plain)
+	if r != nil && r.Epoch() != epoch || d != nil && d.Epoch() != epoch {
+		return fmt.Errorf("%w: what client %d got for epoch %d is of another one", ErrProtocol, e.c.id, epoch)
+	}
+	if epoch != e.through+1 && e.through > 0 || epoch == 0 {
+		return fmt.Errorf("%w: client %d heard of epoch %d from role %d after epoch %d", ErrProtocol, e.c.id, epoch, e.role, e.through)
+	}
+	e.through = epoch
+	if r != nil {
 		if err := s.result(e, r); err != nil {
 			return err
 		}
-		s.opened(e, r.Open(), session, sc)
-	default:
-		d := cell.Delivery(plain)
-		if err := s.delivery(e, d, sc); err != nil {
-			return err
-		}
-		s.opened(e, d.Open(), session, sc)
 	}
+	if d != nil {
+		s.delivery(e, d, sc)
+	}
+	s.opened(e, epoch+1, session, sc)
 	return nil
 }
 
@@ -208,14 +208,13 @@ func (s *simulation) opened(e *end, open uint64, session int64, sc *scratch) {
 		return
 	}
 	e.submitted = open
-	var typ uint16
-	var plain []byte
-	if e.role == cell.RoleIngestion {
-		typ, plain = cell.TypeSubmission, sc.plain[:s.g.SubmissionBytes()]
-		s.submission(e, open, cell.Submission(plain), sc)
-	} else {
-		typ, plain = cell.TypeControl, sc.plain[:s.g.ControlBytes()]
-		s.control(e, open, cell.Control(plain))
+	typ, plain := cell.UpType(e.role), sc.plain[:cell.UpBytes(s.g, e.role)]
+	submission, control := cell.CutUp(s.g, e.role, plain)
+	if submission != nil {
+		s.submission(e, open, submission, sc)
+	}
+	if control != nil {
+		s.control(e, open, control)
 	}
 	e.sequence++
 	cell.PutUpNonce(&sc.nonce, e.sequence, typ)
@@ -223,7 +222,7 @@ func (s *simulation) opened(e *end, open uint64, session int64, sc *scratch) {
 	sc.ad.SetEpoch(open)
 	sc.ad.SetClient(e.c.id)
 	sc.sealed = e.up.Seal(sc.sealed[:0], sc.nonce[:], plain, sc.ad[:])
-	if e.role == cell.RoleIngestion {
+	if submission != nil {
 		e.tags[open%4] = cell.Tag(sc.sealed)
 	}
 	sc.up.Cell = wire.CellUp{Type: typ, Epoch: open, Sequence: e.sequence, Sealed: sc.sealed}

@@ -1,8 +1,9 @@
 // Package load simulates the clients of a deployment, in a process of its own:
 // they hold the keys that a manifest's simulated_clients gives them, attach
-// through a gateway with two connections each, or all over one link to every
-// server, and send exactly one cell of each kind in each epoch. Connections that
-// are too many for one process are held by others, relays.
+// through a gateway with a connection of their own to each of their servers (one,
+// if it has all roles), or all over one link to every server, and send each of
+// them exactly one cell in each epoch. Connections that are too many for one
+// process are held by others, relays.
 //
 // Who sends what to whom follows from a seed: a fresh permutation of the
 // clients in every epoch on the ID channel, or a few hot recipients; a

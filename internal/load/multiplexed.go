@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/wire"
 )
 
@@ -50,21 +51,34 @@ func (s *simulation) multiplexed(ctx context.Context, fronts []string) error {
 	return cause(ctx)
 }
 
-// endsOf are the sessions of one server. A session's number is its client's
-// twice, and one more for storage.
+// endsOf are the ends towards one server.
 func (s *simulation) endsOf(server int) []*end {
 	var out []*end
-	for i := range s.clients {
-		for j := range s.clients[i].ends {
-			if e := &s.clients[i].ends[j]; int(e.server) == server {
-				out = append(out, e)
-			}
+	for i := range s.ends {
+		if e := &s.ends[i]; int(e.server) == server {
+			out = append(out, e)
 		}
 	}
 	return out
 }
 
-func sessionOf(e *end) uint32 { return e.c.id<<1 | uint32(e.role-1) }
+// sessionOf numbers an end's session: twice its client, and one more for the
+// second of two ends, that for storage.
+func sessionOf(e *end) uint32 {
+	if e.role == cell.RoleStorage {
+		return e.c.id<<1 | 1
+	}
+	return e.c.id << 1
+}
+
+// endOf is the end of a session, nil if there is none.
+func (s *simulation) endOf(session uint32) *end {
+	i, j := int(session>>1), int(session&1)
+	if i >= len(s.clients) || j >= len(s.clients[i].ends) {
+		return nil
+	}
+	return &s.clients[i].ends[j]
+}
 
 // link serves all clients of one server.
 func (s *simulation) link(ctx context.Context, address string, ends []*end) error {
@@ -142,10 +156,11 @@ func (s *simulation) answerAll(conn net.Conn, in *wire.Reader) error {
 		if err != nil {
 			return err
 		}
-		if int(session/2) >= len(s.clients) {
+		e := s.endOf(session)
+		if e == nil {
 			return fmt.Errorf("%w: a frame for session %d, which there is not", ErrProtocol, session)
 		}
-		if err := s.frame(&s.clients[session/2].ends[session%2], typ, rest, int64(session), sc); err != nil {
+		if err := s.frame(e, typ, rest, int64(session), sc); err != nil {
 			return err
 		}
 	}
@@ -186,10 +201,9 @@ func (s *simulation) tell(conn net.Conn) error {
 		m.Changes = m.Changes[:0]
 		return err
 	}
-	for i := range s.clients {
-		for _, e := range s.clients[i].ends {
-			m.Changes = append(m.Changes, wire.Connection{Client: e.c.id, Role: e.role, Up: true})
-		}
+	for i := range s.ends {
+		e := &s.ends[i]
+		m.Changes = append(m.Changes, wire.Connection{Client: e.c.id, Role: e.role, Up: true})
 		if len(m.Changes) >= presenceRows {
 			if err := send(); err != nil {
 				return err

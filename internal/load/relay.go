@@ -46,8 +46,8 @@ type connections interface {
 	close()
 }
 
-// relayed attaches every client over two connections of its own, which relays
-// hold, and serves them until ctx is done, then returns nil; or until one fails.
+// relayed attaches every client over connections of its own, which relays hold,
+// and serves them until ctx is done, then returns nil; or until one fails.
 func (s *simulation) relayed(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -56,7 +56,9 @@ func (s *simulation) relayed(ctx context.Context) error {
 	for i, address := range s.cfg.Relays {
 		var ends []*end
 		for c := i * len(s.clients) / relays; c < (i+1)*len(s.clients)/relays; c++ {
-			ends = append(ends, &s.clients[c].ends[0], &s.clients[c].ends[1])
+			for j := range s.clients[c].ends {
+				ends = append(ends, &s.clients[c].ends[j])
+			}
 		}
 		all.Go(func() {
 			if err := s.link(ctx, address, ends); err != nil {

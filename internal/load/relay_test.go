@@ -27,7 +27,7 @@ func TestRelay(t *testing.T) {
 	}
 	address := own.Addr().String()
 	own.Close()
-	f := newFake(t, 2, Config{First: fakeFirst, Last: fakeFirst}, io.Discard)
+	f := newFake(t, separate, 2, Config{First: fakeFirst, Last: fakeFirst}, io.Discard)
 	cfg := &Config{Relay: address, Gateways: []string{gateway.Addr().String()}}
 	ended := make(chan error, 1)
 	go func() { ended <- relayFor(t.Context(), cfg, f.s.g) }()

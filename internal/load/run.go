@@ -160,16 +160,30 @@ func newSimulation(cfg Config, m *manifest.Manifest, g *geometry.Geometry, t *te
 			t.tell(Event{Event: EventEpoch, Epoch: epoch, Account: &a})
 		})
 	s.fault.Store(cfg.Fault != FaultNone)
-	ingestions, storages := g.Ingestions(), g.Storages()
 	for i := range s.clients {
 		c := &s.clients[i]
 		c.id = uint32(i)
 		c.key = keys.SimulatedClientKey([32]byte(m.SimulatedClients.Seed), c.id)
-		c.ends[0] = end{c: c, role: cell.RoleIngestion, server: uint32(ingestions[g.IngestionOf(c.id)])}
-		c.ends[1] = end{c: c, role: cell.RoleStorage, server: uint32(storages[g.StorageOf(c.id)])}
-		for j := range c.ends {
+	}
+	s.makeEnds()
+	return s, nil
+}
+
+// makeEnds gives every client its ends.
+func (s *simulation) makeEnds() {
+	n := 0
+	for i := range s.clients {
+		n += len(cell.Homes(s.g, s.clients[i].id))
+	}
+	s.ends = make([]end, n)
+	rest := s.ends
+	for i := range s.clients {
+		c := &s.clients[i]
+		homes := cell.Homes(s.g, c.id)
+		c.ends, rest = rest[:len(homes):len(homes)], rest[len(homes):]
+		for j, h := range homes {
+			c.ends[j] = end{c: c, role: h.Role, server: uint32(h.Server)}
 			rand.Read(c.ends[j].salt[:])
 		}
 	}
-	return s, nil
 }

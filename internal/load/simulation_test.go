@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/wire"
 )
 
@@ -17,10 +19,10 @@ const (
 	fakeEpochs  = 6
 )
 
-func runFake(t *testing.T, cfg Config, out io.Writer) Account {
+func runFake(t *testing.T, l layout, cfg Config, out io.Writer) Account {
 	t.Helper()
 	cfg.First, cfg.Last = fakeFirst, fakeFirst+fakeEpochs-1
-	f := newFake(t, fakeClients, cfg, out)
+	f := newFake(t, l, fakeClients, cfg, out)
 	for epoch := uint64(1); epoch <= cfg.Last; epoch++ {
 		f.epoch(epoch)
 	}
@@ -38,19 +40,91 @@ func runFake(t *testing.T, cfg Config, out io.Writer) Account {
 }
 
 func TestSimulation(t *testing.T) {
-	for _, span := range []int{0, 1, 2, 4} {
-		a := runFake(t, Config{Seed: 5, TokenSpan: span}, io.Discard)
-		issued := fakeClients
-		if span > 0 {
-			issued *= (fakeEpochs + span - 1) / span
+	for name, l := range layouts {
+		for _, span := range []int{0, 1, 2, 4} {
+			a := runFake(t, l, Config{Seed: 5, TokenSpan: span}, io.Discard)
+			issued := fakeClients
+			if span > 0 {
+				issued *= (fakeEpochs + span - 1) / span
+			}
+			want := Account{
+				Epochs: fakeEpochs, Sent: 2 * fakeClients * fakeEpochs, Delivered: 2 * fakeClients * fakeEpochs,
+				ReferenceMatch: true, TokensIssued: issued,
+			}
+			if a != want {
+				t.Errorf("%s, span %d: account %+v, want %+v", name, span, a, want)
+			}
 		}
-		want := Account{
-			Epochs: fakeEpochs, Sent: 2 * fakeClients * fakeEpochs, Delivered: 2 * fakeClients * fakeEpochs,
-			ReferenceMatch: true, TokensIssued: issued,
+	}
+}
+
+// Every client has the ends that its servers make, and each end a session of its
+// own, by which it is found; of each server, and of all in parts as relays take
+// them, there is every end once.
+func TestEnds(t *testing.T) {
+	for name, want := range map[string][3]int{"joint": {12, 0, 0}, "separate": {0, 12, 12}, "mixed": {6, 6, 6}} {
+		f := newFake(t, layouts[name], 12, Config{First: fakeFirst, Last: fakeFirst}, io.Discard)
+		select {
+		case <-f.s.allUp:
+		default:
+			t.Errorf("%s: %d ends are attached, and not all", name, f.s.attached.Load())
 		}
-		if a != want {
-			t.Errorf("span %d: account %+v, want %+v", span, a, want)
+		var byRole [cell.RoleJoint + 1]int
+		sessions := map[uint32]bool{}
+		for i := range f.s.ends {
+			e := &f.s.ends[i]
+			byRole[e.role]++
+			number := sessionOf(e)
+			if sessions[number] || number >= 2*12 || f.s.endOf(number) != e || e.salt == [16]byte{} {
+				t.Errorf("%s: session %d of client %d", name, number, e.c.id)
+			}
+			sessions[number] = true
+			if !slices.Contains(f.s.endsOf(int(e.server)), e) || slices.Contains(f.s.endsOf(1-int(e.server)), e) {
+				t.Errorf("%s: an end of client %d is not one of server %d", name, e.c.id, e.server)
+			}
 		}
+		for number := range uint32(30) {
+			if e := f.s.endOf(number); (e != nil) != sessions[number] {
+				t.Errorf("%s: session %d is that of %v", name, number, e)
+			}
+		}
+		if got := [3]int{byRole[cell.RoleJoint], byRole[cell.RoleIngestion], byRole[cell.RoleStorage]}; got != want {
+			t.Errorf("%s: %d ends are joint, %d for ingestion, %d for storage", name, got[0], got[1], got[2])
+		}
+	}
+}
+
+// What a server must not send is not taken: an epoch out of turn, one in another's
+// place, a cell of another role.
+func TestOrder(t *testing.T) {
+	for name, l := range layouts {
+		f := newFake(t, l, 4, Config{First: fakeFirst, Last: fakeFirst + 2}, io.Discard)
+		f.epoch(1)
+		for i := range f.s.ends {
+			e := &f.s.ends[i]
+			other := cell.TypeResult
+			if e.role == cell.RoleIngestion {
+				other = cell.TypeDelivery
+			}
+			late := f.outcome(e, 2)
+			if r, d := cell.CutDown(f.s.g, e.role, late); d != nil {
+				d.SetEpoch(3)
+			} else {
+				r.SetEpoch(3)
+			}
+			for what, m := range map[string]wire.CellDown{
+				"again":        f.seal(e, cell.DownType(e.role), 1, f.outcome(e, 1)),
+				"left out":     f.seal(e, cell.DownType(e.role), 3, f.outcome(e, 3)),
+				"another":      f.seal(e, cell.DownType(e.role), 2, late),
+				"short":        f.seal(e, cell.DownType(e.role), 2, f.outcome(e, 2)[1:]),
+				"another role": f.seal(e, other, 2, f.outcome(e, 2)),
+			} {
+				if err := f.s.frame(e, wire.TypeCellDown, m.Append(nil)[wire.HeaderBytes:], -1, f.sc); !errors.Is(err, ErrProtocol) {
+					t.Errorf("%s, role %d, %s: %v", name, e.role, what, err)
+				}
+			}
+		}
+		f.epoch(2)
 	}
 }
 
@@ -60,28 +134,34 @@ func TestFaultsAreFound(t *testing.T) {
 		FaultDrop:      {Lost: 1},
 		FaultDuplicate: {Unexpected: 1},
 	} {
-		var out bytes.Buffer
-		a := runFake(t, Config{Seed: 5, Fault: fault}, &out)
-		if a.Lost != want.Lost || a.Unexpected != want.Unexpected || a.ReferenceMatch {
-			t.Errorf("%s: account %+v", fault, a)
+		for name := range layouts {
+			testFault(t, fault, name, want)
 		}
-		told := false
-		for d := json.NewDecoder(&out); d.More(); {
-			var e Event
-			if err := d.Decode(&e); err != nil {
-				t.Fatal(err)
-			}
-			told = told || e.Event == EventProblem
+	}
+}
+func testFault(t *testing.T, fault Fault, name string, want Account) {
+	t.Helper()
+	var out bytes.Buffer
+	a := runFake(t, layouts[name], Config{Seed: 5, Fault: fault}, &out)
+	if a.Lost != want.Lost || a.Unexpected != want.Unexpected || a.ReferenceMatch {
+		t.Errorf("%s, %s: account %+v", fault, name, a)
+	}
+	told := false
+	for d := json.NewDecoder(&out); d.More(); {
+		var e Event
+		if err := d.Decode(&e); err != nil {
+			t.Fatal(err)
 		}
-		if !told {
-			t.Errorf("%s: no problem was told", fault)
-		}
+		told = told || e.Event == EventProblem
+	}
+	if !told {
+		t.Errorf("%s, %s: no problem was told", fault, name)
 	}
 }
 
 func TestRefusals(t *testing.T) {
 	var out bytes.Buffer
-	f := newFake(t, 2, Config{First: fakeFirst, Last: fakeFirst}, &out)
+	f := newFake(t, joint, 2, Config{First: fakeFirst, Last: fakeFirst}, &out)
 	e := &f.s.clients[0].ends[0]
 	for code, fatal := range map[wire.Code]bool{wire.CodeWrongEpoch: false, wire.CodeBusy: false, wire.CodeBadTag: true} {
 		m := wire.Refused{Code: code}
@@ -107,9 +187,9 @@ func TestConfig(t *testing.T) {
 	if _, err := ReadConfig(strings.NewReader(`{"unknown": 1}`)); !errors.Is(err, ErrConfig) {
 		t.Errorf("an unknown field: %v", err)
 	}
-	f := newFake(t, 4, Config{First: fakeFirst, Last: fakeFirst}, io.Discard)
+	f := newFake(t, joint, 4, Config{First: fakeFirst, Last: fakeFirst}, io.Discard)
 	good := f.s.cfg
-	m := testManifest(t, 4)
+	m := testManifest(t, joint, 4)
 	for name, change := range map[string]func(*Config){
 		"no gateway":    func(c *Config) { c.Gateways = nil },
 		"no presence":   func(c *Config) { c.Multiplexed = true },

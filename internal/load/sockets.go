@@ -19,8 +19,8 @@ const (
 	socketBuffer = 1024 // read at once, grown to the longest frame
 )
 
-// sockets attaches every client over two connections of its own and serves
-// them until ctx is done, then returns nil; or until one fails.
+// sockets attaches every client over connections of its own, one for each of its
+// ends, and serves them until ctx is done, then returns nil; or until one fails.
 func (s *simulation) sockets(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -35,11 +35,11 @@ func (s *simulation) sockets(ctx context.Context) error {
 		all.Go(func() {
 			for ctx.Err() == nil {
 				i := next.Add(1) - 1
-				if i >= int64(2*len(s.clients)) {
+				if i >= int64(len(s.ends)) {
 					return
 				}
-				e := &s.clients[i/2].ends[i%2]
-				gateway := s.cfg.Gateways[int(i/2)%len(s.cfg.Gateways)]
+				e := &s.ends[i]
+				gateway := s.cfg.Gateways[int(e.c.id)%len(s.cfg.Gateways)]
 				conn, err := dial(ctx, int(i), gateway, hello(e.role, s.attachment(e)))
 				if err != nil {
 					cancel(fmt.Errorf("%w: %w", ErrConnection, noConnection(gateway, err)))

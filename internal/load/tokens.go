@@ -48,7 +48,7 @@ type ask struct {
 }
 
 // asks is what one recipient asked for, by epoch, and what it asks for next.
-// Its client's storage connection owns it.
+// Its client's end towards storage owns it.
 type asks struct {
 	sent  [8]ask // by epoch mod 8
 	next  uint64 // span never asked for yet
