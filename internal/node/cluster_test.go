@@ -149,13 +149,8 @@ func (c *cluster) crowd() *crowd {
 		w.ends = append(w.ends, map[uint32]*end{})
 	}
 	for id := range uint32(c.clients) {
-		for role := uint8(1); role <= 2; role++ {
-			e := &end{client: id, role: role, session: 2*id + uint32(role), salt: [16]byte{byte(id), byte(id >> 8), role}}
-			e.server = c.g.Ingestions()[c.g.IngestionOf(id)]
-			if role == cell.RoleStorage {
-				e.server = c.g.Storages()[c.g.StorageOf(id)]
-			}
-			w.ends[e.server][e.session] = e
+		for _, h := range cell.Homes(c.g, id) {
+			w.ends[h.Server][id] = &end{client: id, role: h.Role, server: h.Server, session: id, salt: [16]byte{byte(id), byte(id >> 8), h.Role}}
 		}
 	}
 	for s := range w.conns {
@@ -228,14 +223,19 @@ func (w *crowd) cell(e *end, m *wire.CellDown) {
 	switch m.Type {
 	case cell.TypeAnnouncement:
 		w.submit(e, cell.Announcement(plain).Open())
-	case cell.TypeResult:
-		w.mu.Lock()
-		w.results[m.Epoch]++
-		w.mu.Unlock()
-		w.submit(e, cell.Result(plain).Open())
-	case cell.TypeDelivery:
-		w.check(e, m.Epoch, plain)
-		w.submit(e, cell.Delivery(plain).Open())
+	case cell.DownType(e.role):
+		r, d := cell.CutDown(w.c.g, e.role, plain)
+		if r != nil {
+			w.mu.Lock()
+			w.results[m.Epoch]++
+			w.mu.Unlock()
+		}
+		if d != nil {
+			w.check(e, m.Epoch, d)
+		}
+		w.submit(e, m.Epoch+1)
+	default:
+		w.complain("client %d got a cell of type %d from role %d", e.client, m.Type, e.role)
 	}
 }
 
@@ -245,11 +245,10 @@ func line(from, to uint32, epoch uint64) string {
 
 func (w *crowd) submit(e *end, epoch uint64) {
 	g := w.c.g
-	typ, plain := cell.TypeControl, make([]byte, g.ControlBytes())
-	if e.role == cell.RoleIngestion {
-		typ, plain = cell.TypeSubmission, make([]byte, g.SubmissionBytes())
+	typ, plain := cell.UpType(e.role), make([]byte, cell.UpBytes(g, e.role))
+	if submission, _ := cell.CutUp(g, e.role, plain); submission != nil {
 		to := (e.client + 1) % uint32(w.c.clients)
-		m := cell.Submission(plain).Message(g.SubmissionCell(0), g.MessageBytes())
+		m := submission.Message(g.SubmissionCell(0), g.MessageBytes())
 		m.SetKind(cell.Real)
 		m.SetRecipient(to)
 		copy(m.Body(), line(e.client, to, epoch))
@@ -262,9 +261,9 @@ func (w *crowd) submit(e *end, epoch uint64) {
 	w.conns[e.server].Write(f.Append(nil))
 }
 
-func (w *crowd) check(e *end, epoch uint64, plain []byte) {
+func (w *crowd) check(e *end, epoch uint64, d cell.Delivery) {
 	g := w.c.g
-	m := cell.Delivery(plain).Cell(g.DeliveryCell(0), g.DeliveryCellBytes())
+	m := d.Cell(g.DeliveryCell(0), g.DeliveryCellBytes())
 	from := (e.client + uint32(w.c.clients) - 1) % uint32(w.c.clients)
 	want := line(from, e.client, epoch)
 	if got := strings.TrimRight(string(m.Body()), "\x00"); m.Kind() != cell.Real || m.Sender() != from || got != want {

@@ -48,9 +48,9 @@ func (s *slots) take(limit int64) bool {
 
 func (s *slots) give() { s.used.Add(-1) }
 
-// sessionLimit is how many sessions one gateway may have: all clients, in both
-// roles, and as many again that are being replaced.
-func (f *front) sessionLimit() int { return 4*f.n.cfg.Manifest.Manifest.Parameters.Capacity + 1024 }
+// sessionLimit is how many sessions one gateway may have: of every client one, in
+// whichever role, and as many again that are being replaced.
+func (f *front) sessionLimit() int { return 2*f.n.cfg.Manifest.Manifest.Parameters.Capacity + 1024 }
 
 // run accepts connections until ctx ends, and returns when all are closed.
 func (f *front) run(ctx context.Context) error {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/epoch"
 	"github.com/teems-go/teems/internal/wire"
 )
@@ -66,9 +67,9 @@ func TestCoordinator(t *testing.T) {
 	if m := next(); m.Attempt != 2 {
 		t.Fatalf("after the proposal: %+v", m)
 	}
-	// The epoch becomes final, with cells for a gateway.
+	// The epoch becomes final by its first attempt, with cells for a gateway.
 	g, _ := s.connect(wire.ServiceGateway)
-	_, err = g.Write((&wire.FrontAttach{Session: 1, Role: 2}).Append(nil))
+	_, err = g.Write((&wire.FrontAttach{Session: 1, Role: cell.RoleJoint}).Append(nil))
 	must(t, err)
 	eventually(t, "attached", func() (ok bool) {
 		s.fake.get(func() { ok = len(s.fake.attached) == 1 })
@@ -78,7 +79,7 @@ func TestCoordinator(t *testing.T) {
 	s.fake.get(func() {
 		s.fake.status.Committed, s.fake.status.Offered, s.fake.status.Attempt = 1, 1, 0
 		s.fake.ready = append(s.fake.ready, epoch.Ready{Cells: []epoch.ClientCells{
-			cellsFor(1, epoch.ClientCells{Type: 4, Attempt: 2, Epoch: 1, Width: 16}, 1),
+			cellsFor(1, epoch.ClientCells{Type: cell.TypeJointDelivery, Attempt: 1, Epoch: 1, Width: 16}, 1),
 		}})
 	})
 	m := next()
@@ -88,7 +89,7 @@ func TestCoordinator(t *testing.T) {
 	if m.Committed != 1 || m.Offered != 1 {
 		t.Errorf("status %+v", m)
 	}
-	if n := m.Newest; n.Attempt != 2 || n.DeliveredNanos < uint64(20*time.Millisecond) || n.RoutingNanos == 0 ||
+	if n := m.Newest; n.Attempt != 1 || n.DeliveredNanos < uint64(20*time.Millisecond) || n.RoutingNanos == 0 ||
 		n.DeliveredNanos < n.RoutingNanos || n.CPUNanosTotal < n.CPUNanosRouting {
 		t.Errorf("report %+v", n)
 	}

@@ -215,7 +215,7 @@ func (l *loop) sendRefused(r epoch.Refused) {
 // sendCells hands a batch to its gateway, which gives it back. A gateway that has
 // enough to write is sent no more until it has room.
 func (l *loop) sendCells(b *epoch.ClientCells) {
-	final := b.Type == cell.TypeResult || b.Type == cell.TypeDelivery
+	final := b.Type != cell.TypeAnnouncement
 	l.meter.cells(b.Epoch, b.Attempt, final)
 	id := uint32(b.Sessions[0] >> 32)
 	d := l.gateways[id]

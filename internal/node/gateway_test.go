@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/epoch"
 	"github.com/teems-go/teems/internal/wire"
 )
@@ -52,6 +53,40 @@ func TestGatewaySessions(t *testing.T) {
 		s.fake.get(func() { ok = len(s.fake.attached) == 0 })
 		return ok
 	})
+}
+
+// TestSessionLimit: a gateway has room for a session of every client and one that
+// takes its place, and for few more.
+func TestSessionLimit(t *testing.T) {
+	s := startSingle(t, nil)
+	c, r := s.connect(wire.ServiceGateway)
+	limit := 2*s.n.g.Params().Capacity + 1024
+	var out []byte
+	for i := range uint32(limit + 1) {
+		out = (&wire.FrontAttach{Session: i, Role: cell.RoleJoint, Client: i}).Append(out)
+	}
+	go c.Write(out)
+	attached := 0
+	for {
+		typ, payload, err := r.ReadFrame(wire.ToGateway(s.n.g))
+		must(t, err)
+		if typ != wire.TypeFrontRefused {
+			attached++
+			continue
+		}
+		var m wire.FrontRefused
+		must(t, m.Parse(payload))
+		if m.Session != uint32(limit) || m.Refused.Code != wire.CodeBusy {
+			t.Errorf("refused %+v, where %d fit", m, limit)
+		}
+		break
+	}
+	// The refusal may overtake the last answers, which the machine has to make.
+	for attached < limit {
+		_, _, err := r.ReadFrame(wire.ToGateway(s.n.g))
+		must(t, err)
+		attached++
+	}
 }
 
 func TestCellsReachTheirGateways(t *testing.T) {
