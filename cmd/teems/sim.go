@@ -30,10 +30,11 @@ func newSim() *cobra.Command {
 		Use:   "sim",
 		Short: "run simulated clients through real server processes and check every message",
 		Long: `Starts a cluster of its own (servers with simulated TEEs, a gateway), and clients
-in a process of their own, with two TCP connections each, which send one message
-a channel and epoch. Every body that arrives is compared with what was sent.
-Tokens are asked for through control cells during a warm-up; epochs count from
-the first in which they are valid.
+in a process of their own, which send one message a channel and epoch, over a TCP
+connection each, or two where ingestion and storage have separate servers. Every
+body that arrives is compared with what was sent. Tokens are asked for through
+control cells during a warm-up; epochs count from the first in which they are
+valid.
 
 With --json the account is one object on stdout:
   E                completed epochs
@@ -55,7 +56,7 @@ its queue. Of the flags it takes --clients, --threads, --cell-bytes, --epochs,
 		Example: `  teems sim --clients 1000 --channel both --epochs 5
   teems sim --clients 4096 --channel id --hot-recipients 8 --json
   teems sim --clients 300 --layout i,i,r,r,r,s     servers with one role each
-  teems sim --clients 20000 --multiplexed          without two sockets a client
+  teems sim --clients 20000 --multiplexed          without a socket a client
   teems sim --flip-bit                             does the check find it?
   teems sim --system sparta-sb --clients 4096      the comparator`,
 		Args: noArgs,
@@ -96,7 +97,7 @@ its queue. Of the flags it takes --clients, --threads, --cell-bytes, --epochs,
 	f.IntVar(&o.Epochs, "epochs", 5, "epochs, after the warm-up")
 	f.StringVar(&o.Channel, "channel", simulate.Both, "id, token or both")
 	f.IntVar(&o.Hot, "hot-recipients", 0, "on the ID channel everyone writes to one of so many clients, with random priorities (0: a random permutation)")
-	f.BoolVar(&o.Multiplexed, "multiplexed", false, "one link to each server instead of two connections a client and a gateway")
+	f.BoolVar(&o.Multiplexed, "multiplexed", false, "one link to each server instead of connections of each client and gateways")
 	f.IntVar(&o.TokenSpan, "token-span", 0, "epochs that a token lasts (0: as long as allowed)")
 	f.Uint64Var(&o.Seed, "seed", 1, "of the traffic: who sends what to whom")
 	f.IntVar(&o.Kill, "kill-server", -1, "kill this server, counted from 0")

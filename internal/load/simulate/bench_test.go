@@ -9,7 +9,7 @@ import (
 )
 
 // BenchmarkSockets is epochs of a real cluster: four server processes, a gateway
-// and 4,096 clients with two TCP connections each, on this machine's loopback.
+// and 4,096 clients with a TCP connection each, on this machine's loopback.
 // core-s/epoch is the CPU time of servers and gateway, the clients' left out;
 // peer-B/client what all servers send each other.
 func BenchmarkSockets(b *testing.B) {

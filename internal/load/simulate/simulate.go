@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,11 +43,11 @@ const (
 	Both  = "both"
 )
 
-// perProcess is how many clients, with two connections each, one gateway and
-// one process of the simulator hold: what a gateway takes, and what fits under the
-// usual limit on descriptors. A coordinator takes mostProcesses gateways.
+// perProcess is how many connections of clients one gateway and one process of the
+// simulator hold: what a gateway takes, and what fits under the usual limit on
+// descriptors. A coordinator takes mostProcesses gateways.
 const (
-	perProcess    = 8192
+	perProcess    = 16384
 	mostProcesses = 255
 )
 
@@ -88,7 +89,8 @@ func (o *Options) Check() error {
 	case o.Clients < 1:
 		return bad("%d clients: choose 1 or more", o.Clients)
 	case o.processes() > mostProcesses:
-		return bad("%d clients with two connections each need %d gateways, and there can be %d: choose at most %d clients, or --multiplexed", o.Clients, o.processes(), mostProcesses, mostProcesses*perProcess)
+		return bad("%d connections of %d clients need %d gateways, and there can be %d: choose at most %d clients, or --multiplexed",
+			o.Connections(), o.Clients, o.processes(), mostProcesses, mostProcesses*perProcess/o.each())
 	case o.Epochs < 1:
 		return bad("%d epochs: choose 1 or more", o.Epochs)
 	case o.Channel != ID && o.Channel != Token && o.Channel != Both:
@@ -112,15 +114,31 @@ func (o *Options) processes() int {
 	if o.Multiplexed {
 		return 0
 	}
-	return (o.Clients + perProcess - 1) / perProcess
+	own := perProcess / o.each()
+	return (o.Clients + own - 1) / own
 }
 
-// Connections is how many connections clients make in all.
+// each is how many connections a client makes at most: one if every server that
+// ingests stores as well and none only stores, so that each client has one server.
+func (o *Options) each() int {
+	servers, err := o.servers()
+	if err != nil {
+		return 2
+	}
+	for _, s := range servers {
+		if slices.Contains(s.Roles, manifest.Ingestion) != slices.Contains(s.Roles, manifest.Storage) {
+			return 2
+		}
+	}
+	return 1
+}
+
+// Connections is how many connections clients make at most, in all.
 func (o *Options) Connections() uint64 {
 	if o.Multiplexed {
 		return 0
 	}
-	return 2 * uint64(o.Clients)
+	return uint64(o.each()) * uint64(o.Clients)
 }
 
 // servers are the servers of the manifest, without addresses.
@@ -219,7 +237,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	if !o.Multiplexed {
-		if err := descriptors(2*min(o.Clients, perProcess), "--multiplexed"); err != nil {
+		if err := descriptors(int(min(o.Connections(), perProcess)), "--multiplexed"); err != nil {
 			return nil, err
 		}
 		if err := o.tracked(); err != nil {

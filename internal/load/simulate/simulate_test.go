@@ -27,6 +27,7 @@ func TestOptions(t *testing.T) {
 	for name, change := range map[string]func(*Options){
 		"no clients":       func(o *Options) { o.Clients = 0 },
 		"too many sockets": func(o *Options) { o.Clients = mostProcesses*perProcess + 1 },
+		"two each":         func(o *Options) { o.Clients, o.Layout = mostProcesses*perProcess/2+1, "ir,s" },
 		"no epochs":        func(o *Options) { o.Epochs = 0 },
 		"no such channel":  func(o *Options) { o.Channel = "" },
 		"too hot":          func(o *Options) { o.Hot = 11 },
@@ -47,13 +48,38 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// A client has a connection to each of its servers, and a process has no more than
+// it can hold.
+func TestConnections(t *testing.T) {
+	for _, c := range []struct {
+		o           Options
+		connections uint64
+		processes   int
+	}{
+		{Options{Clients: 1 << 14, Servers: 4}, 1 << 14, 1},
+		{Options{Clients: 1<<14 + 1, Servers: 4}, 1<<14 + 1, 2},
+		{Options{Clients: 1 << 14, Layout: "irs,r,is"}, 1 << 14, 1},
+		{Options{Clients: 1 << 13, Layout: "i,r,s"}, 1 << 14, 1},
+		{Options{Clients: 1 << 14, Layout: "irs,rs"}, 1 << 15, 2},
+		{Options{Clients: 1 << 20, Servers: 4, Multiplexed: true}, 0, 0},
+	} {
+		if n, p := c.o.Connections(), c.o.processes(); n != c.connections || p != c.processes {
+			t.Errorf("%+v: %d connections in %d processes", c.o, n, p)
+		}
+	}
+	all := options()
+	if all.Clients = mostProcesses * perProcess; all.Check() != nil {
+		t.Error(all.Check())
+	}
+}
+
 func TestTracked(t *testing.T) {
 	for _, c := range []struct {
 		clients   int
 		most, now uint64
 		ok        bool
-	}{{1 << 20, 0, 0, true}, {1 << 15, 1 << 18, 1 << 16, true}, {1 << 16, 1 << 18, 1 << 17, false}, {1 << 17, 1 << 18, 0, false}} {
-		o := Options{Clients: c.clients, TrackedMost: c.most, TrackedNow: c.now}
+	}{{1 << 21, 0, 0, true}, {1 << 16, 1 << 18, 1 << 16, true}, {1 << 17, 1 << 18, 1 << 17, false}, {1 << 18, 1 << 18, 0, false}} {
+		o := Options{Clients: c.clients, Servers: 4, TrackedMost: c.most, TrackedNow: c.now}
 		err := o.tracked()
 		if (err == nil) != c.ok || err != nil && (!errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), "nf_conntrack_max=")) {
 			t.Errorf("%+v: %v", c, err)
