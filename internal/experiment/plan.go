@@ -32,7 +32,7 @@ const (
 
 // The modes of the client simulator.
 const (
-	Sockets     = "sockets"     // two connections a client
+	Sockets     = "sockets"     // a connection a client
 	Multiplexed = "multiplexed" // many clients' cells on one connection
 )
 

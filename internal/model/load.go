@@ -14,6 +14,7 @@ import (
 	"math"
 
 	"github.com/teems-go/teems/geometry"
+	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/experiment"
 	"github.com/teems-go/teems/internal/probe"
 )
@@ -53,16 +54,18 @@ func (s System) params() geometry.Params {
 	return probe.Params(experiment.Experiment{Channel: s.Channel, N: s.N, M: s.M, B: s.B})
 }
 
-// ClientBytes returns the bytes of an epoch's sealed cells to and from a client:
-// submission, control cell, result, delivery.
+// ClientBytes returns the bytes of an epoch's sealed cells to and from a client.
 func (s System) ClientBytes() (int, error) {
-	s.N, s.M = 1, 1 // cells depend on neither
+	s.N, s.M = 1, 1 // cells depend on neither: all servers have all roles
 	g, err := geometry.New(s.params())
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrModel, err)
 	}
-	return geometry.Sealed(g.SubmissionBytes()) + geometry.Sealed(g.ControlBytes()) + geometry.Sealed(g.ResultBytes()) +
-		geometry.Sealed(g.DeliveryBytes()), nil
+	n := 0
+	for _, h := range cell.Homes(g, 0) {
+		n += geometry.Sealed(cell.UpBytes(g, h.Role)) + geometry.Sealed(cell.DownBytes(g, h.Role))
+	}
+	return n, nil
 }
 
 func (s System) check() error {

@@ -59,6 +59,19 @@ func TestFormulaIsGeometry(t *testing.T) {
 	}
 }
 
+// A client's bytes are those of two cells, however many clients and servers there
+// are: a submission and a control cell up, a result and a delivery down.
+func TestClientBytes(t *testing.T) {
+	const up, down = (64 + 320) + (64 + 32) + 16, (80 + 16) + (96 + 272 + 64) + 16
+	for _, channel := range experiment.Channels {
+		for _, m := range []int{1, 4} {
+			if n, err := system(channel, 1<<10, m).ClientBytes(); err != nil || n != up+down {
+				t.Errorf("%s, %d servers: %d bytes, want %d: %v", channel, m, n, up+down, err)
+			}
+		}
+	}
+}
+
 func TestBadSystems(t *testing.T) {
 	for _, s := range []System{{}, {"id", 10, 20, 1, 256}, {"both", 10, 1, 1, 256}, {"id", 10, 1, 0, 256}, {"id", 10, 1, 1, 17}} {
 		if _, err := s.Load(); !errors.Is(err, ErrModel) {

@@ -95,7 +95,7 @@ func (m Machine) Decide(e experiment.Experiment, o Options) (Decision, error) {
 	return d, nil
 }
 
-// sockets takes two connections a client if they fit, and else says why not.
+// sockets takes a connection a client if they fit, and else says why not.
 func (m Machine) sockets(d *Decision) error {
 	need, err := m.need(d.Run(), experiment.Sockets)
 	if err != nil {
@@ -112,13 +112,13 @@ func (m Machine) sockets(d *Decision) error {
 		why("", "with too few cores more than %d clients are multiplexed", overloadedSockets)
 	}
 	if !m.Memory.enough(need.Memory) {
-		why("", "two connections a client take about %s in all, and %s can be used", size(need.Memory), size(m.Memory.Usable))
+		why("", "a connection a client takes about %s in all, and %s can be used", size(need.Memory), size(m.Memory.Usable))
 	}
 	if need.Gateways > mostGateways {
 		why(fmt.Sprintf("sysctl -w fs.nr_open=%d && ulimit -n %d", max(need.Descriptors, m.Descriptors.Most), need.Descriptors),
 			"%d descriptors are needed, and a process can have %d", need.Descriptors, m.Descriptors.Reach())
 	}
-	if all := 4*uint64(d.N) + m.Descriptors.InTotal; m.Descriptors.System > 0 && all > m.Descriptors.System {
+	if all := 2*need.Connections + m.Descriptors.InTotal; m.Descriptors.System > 0 && all > m.Descriptors.System {
 		why(fmt.Sprintf("sysctl -w fs.file-max=%d", all+all/8), "all processes would have %d descriptors open, and fs.file-max is %d", all, m.Descriptors.System)
 	}
 	if n := m.Network; n.Crowded(need.Connections) && !n.Own {

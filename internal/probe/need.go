@@ -15,13 +15,13 @@ const (
 	sessionBytes     = 1280     // servers: sessions of a client, slack of the heap and of pages
 	serverBytes      = 40 << 20 // a server process: code, links, buffers
 	simulatedBytes   = 3 << 10  // of a client in the simulator
-	socketBytes      = 28 << 10 // two connections: both ends in the kernel (14 KiB), simulator and gateway
+	socketBytes      = 16 << 10 // a connection: both ends in the kernel (7 KiB), simulator and gateway
 	supportBytes     = 256 << 20
-	descriptorsSpare = 10 // besides two a client: the published simulator needs 2,097,162 for 2^20
+	descriptorsSpare = 10 // besides those of clients
 	gatewaySpare     = 256
 	mostGateways     = 256
 	supportThreads   = 1 // gateways and simulator share a core at least
-	trackedBoth      = 2 // tracked connections a client
+	connectionsEach  = 1 // of a client: every server has all roles
 	socketPage       = 4096
 )
 
@@ -63,10 +63,10 @@ func (m Machine) need(e experiment.Experiment, mode string) (Need, error) {
 	n.Memory = servers + clients*simulatedBytes + supportBytes
 	if mode == experiment.Sockets {
 		n.Memory += clients * socketBytes
-		n.Connections = clients * trackedBoth
-		n.Descriptors = clients*2 + descriptorsSpare
+		n.Connections = clients * connectionsEach
+		n.Descriptors = n.Connections + descriptorsSpare
 		room := max(m.Descriptors.Reach(), gatewaySpare+1) - gatewaySpare
-		n.Gateways = int((clients*2 + room - 1) / room)
+		n.Gateways = int((n.Connections + room - 1) / room)
 	}
 	return n, nil
 }

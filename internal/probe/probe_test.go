@@ -60,7 +60,7 @@ func small(kilobytes int) Host {
 			"sys/devices/system/cpu/cpu1/topology/core_id":             "1",
 			"proc/sys/fs/nr_open":                                      "1048576",
 			"proc/sys/fs/file-max":                                     "2466190",
-			"proc/sys/net/netfilter/nf_conntrack_max":                  "262144",
+			"proc/sys/net/netfilter/nf_conntrack_max":                  "131072",
 			"proc/sys/net/netfilter/nf_conntrack_count":                "100",
 		}),
 		OS: "linux", Arch: "amd64", CPUs: 2,
@@ -97,7 +97,7 @@ func TestPublishedMachine(t *testing.T) {
 		}
 	}
 	last := r.Experiments[37]
-	if last.Need.Descriptors != 2097162 {
+	if last.Need.Descriptors != 1<<20+descriptorsSpare || last.Need.Connections != 1<<20 {
 		t.Errorf("%d descriptors for 2^20 clients", last.Need.Descriptors)
 	}
 }
@@ -115,7 +115,7 @@ func TestSmallMachine(t *testing.T) {
 			t.Errorf("%+v", d)
 		}
 	}
-	if got := strings.Join(r.Remedies(), "\n"); strings.Count(got, "nf_conntrack_max=") != 1 || !strings.Contains(got, "sysctl -w net.netfilter.nf_conntrack_max=2396864") {
+	if got := strings.Join(r.Remedies(), "\n"); strings.Count(got, "nf_conntrack_max=") != 1 || !strings.Contains(got, "sysctl -w net.netfilter.nf_conntrack_max=1198488") {
 		t.Errorf("remedies:\n%s", got)
 	}
 }

@@ -130,7 +130,7 @@ func Connections(jobs []experiment.Job) uint64 {
 	var most uint64
 	for _, j := range jobs {
 		if j.System == experiment.TEEMS && j.Mode == experiment.Sockets {
-			most = max(most, 2*uint64(j.N))
+			most = max(most, uint64(j.N)) // all servers have all roles, so one each
 		}
 	}
 	return most
