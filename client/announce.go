@@ -18,7 +18,7 @@ func (l *link) announcement(m *wire.CellDown, a cell.Announcement) ([]byte, erro
 }
 
 // opened answers what says that an epoch is open with the epoch's cell: an
-// announcement, or the result or delivery of the epoch before.
+// announcement, or the result, the delivery or both of the epoch before.
 func (l *link) opened(open uint64) ([]byte, error) {
 	plain, err := l.c.answer(l, open)
 	if plain == nil || err != nil {
@@ -32,13 +32,14 @@ func (l *link) opened(open uint64) ([]byte, error) {
 func (l *link) seal(epoch uint64, plain []byte) []byte {
 	c := l.c
 	l.sequence++
-	ad := cell.MakeAD(&c.m.cluster, cell.Up, l.role, l.typ, l.server)
+	typ := cell.UpType(l.role)
+	ad := cell.MakeAD(&c.m.cluster, cell.Up, l.role, typ, l.server)
 	ad.SetEpoch(epoch)
 	ad.SetClient(c.id.id)
 	var nonce [cell.NonceBytes]byte
-	cell.PutUpNonce(&nonce, l.sequence, l.typ)
-	m := wire.CellUp{Type: l.typ, Epoch: epoch, Sequence: l.sequence, Sealed: l.up.Seal(nil, nonce[:], plain, ad[:])}
-	if l.typ == cell.TypeSubmission {
+	cell.PutUpNonce(&nonce, l.sequence, typ)
+	m := wire.CellUp{Type: typ, Epoch: epoch, Sequence: l.sequence, Sealed: l.up.Seal(nil, nonce[:], plain, ad[:])}
+	if l.ingests() {
 		c.sealed(epoch, m.Sealed)
 	}
 	return m.Append(nil)
@@ -65,13 +66,15 @@ func (c *Client) announced(l *link, a cell.Announcement) error {
 }
 
 // answer returns what to seal for an open epoch; nil if it was sent in this
-// session already, or lies behind.
+// session already, or lies behind. It waits for the inbox before anything that
+// holds a control cell, so where that shares its cell with a submission a client
+// whose inbox fails submits nothing either until it works.
 func (c *Client) answer(l *link, open uint64) ([]byte, error) {
 	isNew, ack, err := c.heard(l, open)
 	if err != nil {
 		return nil, err
 	}
-	if isNew && l.role == cell.RoleStorage {
+	if isNew && l.stores() {
 		if err := c.untilKept(ack.Epoch); err != nil {
 			return nil, err
 		}
@@ -81,10 +84,15 @@ func (c *Client) answer(l *link, open uint64) ([]byte, error) {
 	switch {
 	case c.failed != nil:
 		return nil, c.failed
-	case isNew && l.role == cell.RoleIngestion:
-		l.content = c.submission(open)
 	case isNew:
-		l.content = c.control(open, ack)
+		l.content = make([]byte, cell.UpBytes(c.g, l.role))
+		submission, control := cell.CutUp(c.g, l.role, l.content)
+		if submission != nil {
+			c.submission(open, submission)
+		}
+		if control != nil {
+			c.control(open, ack, control)
+		}
 	case open < l.last || !l.fresh:
 		return nil, nil
 	}
@@ -103,7 +111,7 @@ func (c *Client) heard(l *link, open uint64) (isNew bool, ack Head, err error) {
 		return false, ack, c.failed
 	}
 	l.last = open
-	if l.role == cell.RoleStorage {
+	if l.stores() {
 		ack = c.in.acknowledge()
 	}
 	return true, ack, nil
@@ -118,29 +126,4 @@ func (c *Client) note(l *link, epoch uint64, hash []byte) error {
 	}
 	l.least = max(l.least, epoch)
 	return err
-}
-
-// gapAttempts is how often an epoch that was left out is asked for again.
-const gapAttempts = 3
-
-// next says what to do with the result or delivery of an epoch, when last is
-// the newest one that came (0: none is known of): take it, with so many epochs
-// missed, or drop it as one that came before. Results and deliveries come in
-// order, so a gap that the servers cannot have made is somebody's on the way:
-// connecting again brings what is missing. The caller holds mu.
-func (c *Client) next(l *link, last, epoch uint64) (take bool, missed uint64, err error) {
-	switch {
-	case epoch <= last:
-		return false, 0, nil
-	case last == 0 || epoch == last+1:
-		l.gaps = 0
-		return true, 0, nil
-	}
-	open := max(c.links[0].open, c.links[1].open, epoch)
-	forgotten := open-last > uint64(c.g.Params().DeliveryEpochs)
-	if !forgotten && l.gaps < gapAttempts {
-		return false, 0, errGap
-	}
-	l.gaps = 0
-	return true, epoch - last - 1, nil
 }

@@ -19,6 +19,8 @@ type Client struct {
 	id   *Identity
 	salt [16]byte // drawn at this start
 
+	links []*link // to each of its homes; the first one ingests
+
 	ctx  context.Context // done: the client is closed or has failed
 	stop context.CancelFunc
 	wg   sync.WaitGroup
@@ -27,7 +29,6 @@ type Client struct {
 	mu      sync.Mutex
 	changed chan struct{} // guarded by mu, like what follows: closed when anything changes
 	failed  error         // why the client stopped
-	links   [2]*link      // ingestion, storage
 	heads   heads
 	out     outbox
 	in      incoming
@@ -61,8 +62,9 @@ func Start(cfg Config) (*Client, error) {
 	c.out.init()
 	c.asking.init(c.g, int(seed[0]))
 	c.ctx, c.stop = context.WithCancel(context.Background())
-	c.links[0] = c.newLink(cell.RoleIngestion, c.g.Ingestions()[c.g.IngestionOf(c.id.id)])
-	c.links[1] = c.newLink(cell.RoleStorage, c.g.Storages()[c.g.StorageOf(c.id.id)])
+	for _, h := range cell.Homes(c.g, c.id.id) {
+		c.links = append(c.links, c.newLink(h))
+	}
 	for _, l := range c.links {
 		c.wg.Go(l.run)
 	}
@@ -144,7 +146,7 @@ func (c *Client) wait(ctx context.Context, f func() (bool, error)) error {
 // everywhere at once.
 const refusals = 7
 
-// Ready waits until both of the client's servers know it. Errors:
+// Ready waits until the client's server, or both of them, know it. Errors:
 // ErrNotRegistered, ErrKeyReplaced, ErrClosed, ErrFork, ErrRolledBack; if ctx
 // ends first, its error with the reason that connecting failed for last.
 func (c *Client) Ready(ctx context.Context) error {
@@ -205,11 +207,12 @@ func (c *Client) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := Status{
-		Ingestion: c.links[0].ready, Storage: c.links[1].ready,
 		Received: c.in.received, Stored: c.in.stored, Acknowledged: c.in.acknowledged, Results: c.out.through,
 		Queued: c.out.queued(), Missed: c.in.missed, Malformed: c.in.malformed, Problem: c.in.err,
 	}
 	for _, l := range c.links {
+		s.Ingestion = s.Ingestion || l.ready && l.ingests()
+		s.Storage = s.Storage || l.ready && l.stores()
 		s.Open = max(s.Open, l.open)
 		if l.err != nil && s.Problem == nil {
 			s.Problem = l.err

@@ -28,14 +28,19 @@
 // For every epoch that its servers say is open, with the outcome of the one
 // before or when it connects, a client sends one submission and one control
 // cell, of fixed sizes, whatever the program does: with what is queued, and
-// dummies otherwise. The answer goes a fixed time after that came, in which the
-// client makes it.
+// dummies otherwise. Where one server is in both roles towards the client, as it
+// is if every server has all roles, they go in one cell over one connection; else
+// over a connection to each of two servers. The answer goes a fixed time after
+// that came, in which the client makes it.
 //
 // What it acknowledges follows from what came when: exactly the deliveries that
 // had arrived when the epoch before was opened. The inbox has that long to keep
-// them. If it needs longer the answer waits for it, so an [Inbox] has to take the
-// same time for whatever it is given; [FileInbox] does, but for what it says. Left, too, is a machine so busy that the fixed time, a
-// millisecond, is not enough.
+// them. If it needs longer the control cell waits for it, and so does the
+// submission that shares a cell with it: with one server in both roles a client
+// whose inbox fails submits nothing until it works. So an [Inbox] has to take the
+// same time for whatever it is given; [FileInbox] does, but for what it says.
+// Left, too, is a machine so busy that the fixed time, a millisecond, is not
+// enough.
 //
 // What shows is when a client is connected, so a program that connects only to
 // send shows that it may send.

@@ -2,66 +2,33 @@ package client
 
 import (
 	"context"
-	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/teems-go/teems/attest/simulated"
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/keys"
-	"github.com/teems-go/teems/internal/manifest"
 	"github.com/teems-go/teems/internal/wire"
 )
 
-const self = 3 // the simulated client that tests are
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func testManifest(t testing.TB, change func(*manifest.Parameters)) *Manifest {
-	t.Helper()
-	p := manifest.DefaultParameters(16)
-	p.CellBytes = 64
-	if change != nil {
-		change(&p)
-	}
-	operator := ed25519.NewKeyFromSeed(make([]byte, 32))
-	o := manifest.Options{
-		Servers: manifest.LocalServers(2, "127.0.0.1", 7000, 1), Parameters: p, Policy: simulated.Policy([32]byte{1}),
-		Operators:        []ed25519.PublicKey{operator.Public().(ed25519.PublicKey)},
-		SimulatedClients: &manifest.SimulatedClients{Count: 8, Seed: make([]byte, 32)},
-	}
-	first, err := manifest.NewDefault(o)
-	must(t, err)
-	second, err := first.Successor()
-	must(t, err)
-	second.Manifest.ClusterKey = manifest.Hex(operator.Public().(ed25519.PublicKey))
-	must(t, second.Sign(operator))
-	m, err := FromSigned(second)
-	must(t, err)
-	return m
-}
-
-// fake is a gateway and both servers of one client, which do what a test says.
+// fake is a gateway and the servers of one client, which do what a test says.
+// Tests name a session by a role that its server has: one or the other, or both
+// for the one that is in both.
 type fake struct {
-	t *testing.T
-	m *Manifest
+	t     *testing.T
+	m     *Manifest
+	homes []cell.Home
 
 	mu    sync.Mutex
-	ends  [3]*fakeEnd       // guarded by mu: by role, the newest connection
+	ends  [4]*fakeEnd       // guarded by mu: by role of the session, the newest connection
 	boot  byte              // of the servers
 	fork  byte              // changes heads
-	sizes [3][]int          // of every write of the client, by role
-	got   [3]chan *fakeCell // cells as they come, by role
+	sizes [4][]int          // of every write of the client, by role of the session
+	got   [4]chan *fakeCell // cells as they come, by role of the session
 	wg    sync.WaitGroup
 }
 
@@ -75,20 +42,30 @@ type fakeCell struct {
 	role            uint8
 	epoch, sequence uint64
 	plain           []byte
+	submission      cell.Submission // in it; nil for none
+	control         cell.Control
 	tag             [cell.TagBytes]byte
 }
 
 func newFake(t *testing.T, m *Manifest) *fake {
-	f := &fake{t: t, m: m}
+	f := &fake{t: t, m: m, homes: cell.Homes(m.g, self)}
 	for role := range f.got {
 		f.got[role] = make(chan *fakeCell, 64)
 	}
 	t.Cleanup(func() {
-		f.cut(1)
-		f.cut(2)
+		for _, h := range f.homes {
+			f.cut(h.Role)
+		}
 		f.wg.Wait()
 	})
 	return f
+}
+
+func (f *fake) joint() bool { return len(f.homes) == 1 }
+
+// home is the first home with one of some roles.
+func (f *fake) home(roles uint8) cell.Home {
+	return f.homes[slices.IndexFunc(f.homes, func(h cell.Home) bool { return h.Role&roles != 0 })]
 }
 
 // start starts a client of the fake; it is ready when the first epoch is
@@ -146,12 +123,11 @@ func (f *fake) serve(conn net.Conn) {
 	f.mu.Lock()
 	salt := [16]byte{f.boot, p.Role}
 	key := keys.SimulatedClientKey([32]byte{}, attach.Client)
-	e := &fakeEnd{conn: conn, up: keys.Session(key, cell.Up, p.Role, attach.Salt, salt), down: keys.Session(key, cell.Down, p.Role, attach.Salt, salt)}
-	e.server = uint32(f.m.g.Ingestions()[f.m.g.IngestionOf(self)])
-	if p.Role == cell.RoleStorage {
-		e.server = uint32(f.m.g.Storages()[f.m.g.StorageOf(self)])
-	}
+	e := &fakeEnd{conn: conn, server: uint32(f.home(p.Role).Server), up: keys.Session(key, cell.Up, p.Role, attach.Salt, salt), down: keys.Session(key, cell.Down, p.Role, attach.Salt, salt)}
 	f.mu.Unlock()
+	if p.Role != f.home(p.Role).Role {
+		f.t.Errorf("a session of role %d, with the homes %v", p.Role, f.homes)
+	}
 	if !keys.CheckAttach(key, f.m.cluster, e.server, p.Role, attach.Client, attach.Salt, attach.Proof) {
 		f.t.Errorf("an attachment of role %d without a proof", p.Role)
 	}
@@ -177,7 +153,12 @@ func (f *fake) serve(conn net.Conn) {
 			f.t.Errorf("a cell of role %d does not authenticate", p.Role)
 			return
 		}
-		f.got[p.Role] <- &fakeCell{p.Role, m.Epoch, m.Sequence, plain, cell.Tag(m.Sealed)}
+		if m.Type != cell.UpType(p.Role) || len(plain) != cell.UpBytes(f.m.g, p.Role) {
+			f.t.Errorf("a cell of type %d and %d bytes in a session of role %d", m.Type, len(plain), p.Role)
+			return
+		}
+		s, k := cell.CutUp(f.m.g, p.Role, plain)
+		f.got[p.Role] <- &fakeCell{p.Role, m.Epoch, m.Sequence, plain, s, k, cell.Tag(m.Sealed)}
 	}
 }
 
@@ -186,7 +167,7 @@ func (f *fake) end(role uint8) *fakeEnd {
 	f.t.Helper()
 	for until := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		f.mu.Lock()
-		e := f.ends[role]
+		e := f.ends[f.home(role).Role]
 		f.mu.Unlock()
 		if e != nil {
 			return e
@@ -200,9 +181,23 @@ func (f *fake) end(role uint8) *fakeEnd {
 func (f *fake) cut(role uint8) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	role = f.home(role).Role
 	if e := f.ends[role]; e != nil {
 		e.conn.Close()
 		f.ends[role] = nil
+	}
+}
+
+// gone waits until the client has left a connection, which it has no reason to
+// make again before.
+func (f *fake) gone(role uint8) {
+	f.t.Helper()
+	e := f.end(role)
+	for f.end(role) == e {
+		if _, err := e.conn.Write(nil); err != nil {
+			f.cut(role)
+			return
+		}
 	}
 }
 
@@ -213,7 +208,7 @@ func (f *fake) head(epoch uint64) [32]byte {
 // down seals a cell for the client and sends it.
 func (f *fake) down(role uint8, typ uint16, epoch uint64, plain []byte) {
 	f.t.Helper()
-	e := f.end(role)
+	e, role := f.end(role), f.home(role).Role
 	ad := cell.MakeAD(&f.m.cluster, cell.Down, role, typ, e.server)
 	ad.SetEpoch(epoch)
 	ad.SetClient(self)
@@ -236,7 +231,7 @@ func (f *fake) announce(role uint8, open uint64) {
 func (f *fake) take(role uint8) *fakeCell {
 	f.t.Helper()
 	select {
-	case c := <-f.got[role]:
+	case c := <-f.got[f.home(role).Role]:
 		return c
 	case <-time.After(10 * time.Second):
 		f.t.Fatalf("no cell of role %d", role)
@@ -251,6 +246,7 @@ func (f *fake) quiet() {
 	select {
 	case c = <-f.got[1]:
 	case c = <-f.got[2]:
+	case c = <-f.got[3]:
 	case <-time.After(20 * time.Millisecond):
 		return
 	}
@@ -269,35 +265,59 @@ func (f *fake) ask(role uint8, open uint64) *fakeCell {
 	return c
 }
 
-// result sends the result of an epoch; of nil: nothing was accepted.
+// bring sends the sessions of some roles what an epoch brought. To a server in
+// both roles the other part is one in which nothing happened.
+func (f *fake) bring(roles uint8, epoch uint64, result func(cell.Result), delivery func(cell.Delivery)) {
+	f.t.Helper()
+	head := f.head(epoch)
+	for _, h := range f.homes {
+		if h.Role&roles == 0 {
+			continue
+		}
+		plain := make([]byte, cell.DownBytes(f.m.g, h.Role))
+		r, d := cell.CutDown(f.m.g, h.Role, plain)
+		if r != nil {
+			r.SetEpoch(epoch)
+			copy(r.Head(), head[:])
+			if result != nil {
+				result(r)
+			}
+		}
+		if d != nil {
+			d.SetEpoch(epoch)
+			copy(d.Head(), head[:])
+			if delivery != nil {
+				delivery(d)
+			}
+		}
+		f.down(h.Role, cell.DownType(h.Role), epoch, plain)
+	}
+}
+
+// settling fills a result; of nil: nothing was accepted.
+func (f *fake) settling(of *fakeCell, flags uint16, status ...uint8) func(cell.Result) {
+	return func(r cell.Result) {
+		r.SetFlags(flags)
+		if of != nil {
+			r.SetFlags(flags | cell.FlagAccepted)
+			copy(r.AcceptedTag(), of.tag[:])
+		}
+		for i, s := range status {
+			r.SetStatus(f.m.g.ResultStatus(i), s)
+		}
+	}
+}
+
+// result sends the result of an epoch.
 func (f *fake) result(epoch uint64, of *fakeCell, flags uint16, status ...uint8) {
 	f.t.Helper()
-	r := cell.Result(make([]byte, f.m.g.ResultBytes()))
-	r.SetEpoch(epoch)
-	r.SetFlags(flags)
-	h := f.head(epoch)
-	copy(r.Head(), h[:])
-	if of != nil {
-		r.SetFlags(flags | cell.FlagAccepted)
-		copy(r.AcceptedTag(), of.tag[:])
-	}
-	for i, s := range status {
-		r.SetStatus(f.m.g.ResultStatus(i), s)
-	}
-	f.down(cell.RoleIngestion, cell.TypeResult, epoch, r)
+	f.bring(cell.RoleIngestion, epoch, f.settling(of, flags, status...), nil)
 }
 
 // deliver sends the delivery of an epoch.
 func (f *fake) deliver(epoch uint64, fill func(cell.Delivery)) {
 	f.t.Helper()
-	d := cell.Delivery(make([]byte, f.m.g.DeliveryBytes()))
-	d.SetEpoch(epoch)
-	h := f.head(epoch)
-	copy(d.Head(), h[:])
-	if fill != nil {
-		fill(d)
-	}
-	f.down(cell.RoleStorage, cell.TypeDelivery, epoch, d)
+	f.bring(cell.RoleStorage, epoch, nil, fill)
 }
 
 // put puts a message into a cell of a delivery.
@@ -311,7 +331,7 @@ func (f *fake) put(d cell.Delivery, i int, sender uint32, text string) {
 // messages returns the texts in a submission, "" for dummies.
 func (f *fake) messages(c *fakeCell) (texts []string) {
 	for i := range f.m.g.Outs() {
-		m := cell.Submission(c.plain).Message(f.m.g.SubmissionCell(i), f.m.g.MessageBytes())
+		m := c.submission.Message(f.m.g.SubmissionCell(i), f.m.g.MessageBytes())
 		text := ""
 		if m.Kind() == cell.Real {
 			body, ok := getBody(m.Body())
@@ -323,17 +343,4 @@ func (f *fake) messages(c *fakeCell) (texts []string) {
 		texts = append(texts, text)
 	}
 	return texts
-}
-
-func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func wantErr(t *testing.T, err, want error) {
-	t.Helper()
-	if !errors.Is(err, want) {
-		t.Errorf("got %v, want %v", err, want)
-	}
 }

@@ -48,17 +48,18 @@ type Delivery struct {
 // at a time.
 //
 // A delivery has from its arrival until the next one comes to be Put. Where that
-// is not enough the client answers the next one late, which an observer sees. So Put has to take the same time whatever the delivery
-// holds, and whatever the program does with the inbox meanwhile: no waiting for
-// readers, no work that grows with the messages. FileInbox says how it does
-// that, and what is left.
+// is not enough the client answers the next one late, which an observer sees. So
+// Put has to take the same time whatever the delivery holds, and whatever the
+// program does with the inbox meanwhile: no waiting for readers, no work that
+// grows with the messages. FileInbox says how it does that, and what is left.
 type Inbox interface {
 	// Newest returns the newest epoch that was Put; 0 for none.
 	Newest() (uint64, error)
 	// Put keeps a delivery, durably: when it returns nil the cluster is told to
 	// forget it. Epochs rise from call to call. After an error the same delivery
-	// is Put again, and the client is silent meanwhile: an error must not depend
-	// on what was delivered either.
+	// is Put again, and the client is silent meanwhile, and submits nothing either
+	// if its ingestion and its storage server are one: an error must not depend on
+	// what was delivered either.
 	Put(d Delivery) error
 }
 

@@ -14,7 +14,8 @@ import (
 	"github.com/teems-go/teems/internal/wire"
 )
 
-// link is the connection to one of the client's two servers, through a gateway.
+// link is the connection to a home of the client's, through a gateway: to the
+// server where it submits, to that of its mailbox, or to the one that is both.
 // Its goroutine is the only one that seals and sends: a cell goes when, and
 // only when, the server says that an epoch is open, in an announcement or with
 // the outcome of the epoch before.
@@ -22,7 +23,6 @@ type link struct {
 	c      *Client
 	role   uint8
 	server uint32
-	typ    uint16 // of the cells that go up
 
 	conn     net.Conn  // the goroutine's, like what follows
 	up, down keys.AEAD // of the session; nil before Attached
@@ -47,20 +47,15 @@ var (
 	errNotOpen  = errors.New("client: the session has ended; connecting again")
 )
 
-func (c *Client) newLink(role uint8, server int) *link {
-	l := &link{c: c, role: role, server: uint32(server), typ: cell.TypeSubmission, limits: wire.ToClient(c.g)}
-	if role == cell.RoleStorage {
-		l.typ = cell.TypeControl
-	}
-	l.plain = make([]byte, c.g.DownCellBytes())
-	return l
+func (c *Client) newLink(h cell.Home) *link {
+	return &link{c: c, role: h.Role, server: uint32(h.Server), limits: wire.ToClient(c.g), plain: make([]byte, c.g.DownCellBytes())}
 }
 
+func (l *link) ingests() bool { return l.role&cell.RoleIngestion != 0 }
+func (l *link) stores() bool  { return l.role&cell.RoleStorage != 0 }
+
 func (l *link) name() string {
-	if l.role == cell.RoleIngestion {
-		return "ingestion"
-	}
-	return "storage"
+	return [...]string{"", "ingestion", "storage", "ingestion and storage"}[l.role&cell.RoleJoint]
 }
 
 // run keeps the link up until the client stops.
@@ -272,37 +267,28 @@ func (l *link) unseal(m *wire.CellDown) (answer []byte, err error) {
 	if len(plain) != l.size(m.Type) {
 		return nil, errProtocol
 	}
-	switch m.Type {
-	case cell.TypeAnnouncement:
+	if m.Type == cell.TypeAnnouncement {
 		return l.announcement(m, cell.Announcement(plain))
-	case cell.TypeResult:
-		if r := cell.Result(plain); r.Epoch() == m.Epoch && r.Attempt() == m.Attempt {
-			if err := c.result(l, r); err != nil {
-				return nil, err
-			}
-			return l.opened(r.Open())
-		}
-	case cell.TypeDelivery:
-		if d := cell.Delivery(plain); d.Epoch() == m.Epoch && d.Attempt() == m.Attempt {
-			if err := c.delivery(l, d); err != nil {
-				return nil, err
-			}
-			return l.opened(d.Open())
-		}
 	}
-	return nil, errProtocol
+	r, d := cell.CutDown(c.g, l.role, plain)
+	open := m.Epoch + 1
+	if r != nil && (r.Open() != open || r.Attempt() != m.Attempt) || d != nil && (d.Open() != open || d.Attempt() != m.Attempt) {
+		return nil, errProtocol
+	}
+	if err := c.take(l, m.Epoch, r, d); err != nil {
+		return nil, err
+	}
+	return l.opened(open)
 }
 
 // size is the plaintext length of a type of cell on this link; -1 for one that
 // does not belong here.
 func (l *link) size(typ uint16) int {
-	switch {
-	case typ == cell.TypeAnnouncement:
+	switch typ {
+	case cell.TypeAnnouncement:
 		return geometry.AnnouncementBytes
-	case typ == cell.TypeResult && l.role == cell.RoleIngestion:
-		return l.c.g.ResultBytes()
-	case typ == cell.TypeDelivery && l.role == cell.RoleStorage:
-		return l.c.g.DeliveryBytes()
+	case cell.DownType(l.role):
+		return cell.DownBytes(l.c.g, l.role)
 	}
 	return -1
 }

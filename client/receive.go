@@ -17,6 +17,13 @@ type incoming struct {
 	err          error // of the inbox
 }
 
+// arrives notes the head of a delivery that came, for the first time or again.
+func (in *incoming) arrives(h Head) {
+	if h.Epoch > in.arrived.Epoch {
+		in.arrived = h
+	}
+}
+
 // acknowledge returns what the control cell of a newly opened epoch
 // acknowledges: what had arrived when the epoch before was opened, no more and no
 // less. So it says when deliveries came, which whoever delivered them knows, and
@@ -32,50 +39,28 @@ func (c *Client) untilKept(epoch uint64) error {
 	return c.wait(c.ctx, func() (bool, error) { return c.in.stored >= epoch, nil })
 }
 
-// control makes the plaintext of an epoch's control cell. The caller holds mu.
-func (c *Client) control(epoch uint64, ack Head) []byte {
-	plain := make([]byte, c.g.ControlBytes())
-	out := cell.Control(plain)
+// control fills an epoch's control cell, which is all zero. The caller holds mu.
+func (c *Client) control(epoch uint64, ack Head, out cell.Control) {
 	if ack.Epoch != 0 {
 		out.SetAckEpoch(ack.Epoch)
 		copy(out.AckHead(), ack.Hash[:])
 	}
 	c.asking.write(c, epoch, out)
-	return plain
 }
 
-// delivery takes the mailbox of an epoch.
-func (c *Client) delivery(l *link, d cell.Delivery) error {
-	opened := c.open(d) // without the lock: it takes longer for a message than for a dummy
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	epoch := d.Epoch()
-	if err := c.note(l, epoch, d.Head()); err != nil {
-		return err
-	}
-	take, missed, err := c.next(l, c.in.received, epoch)
-	if err != nil || c.failed != nil {
-		return err
-	}
-	if epoch > c.in.arrived.Epoch {
-		c.in.arrived = Head{epoch, [32]byte(d.Head())}
-	}
-	if !take {
-		return nil // an earlier run of this client may have kept it and then not said so
-	}
-	c.in.received = epoch
+// delivery takes the mailbox of an epoch, and what was read out of it. The caller
+// holds mu.
+func (c *Client) delivery(opened Delivery, d cell.Delivery) {
+	c.in.received = opened.Epoch
 	c.in.acknowledged = max(c.in.acknowledged, d.AckedThrough())
-	opened.Missed = missed
-	c.in.missed += missed
+	c.in.missed += opened.Missed
 	c.in.malformed += uint64(opened.Malformed)
 	c.in.waiting = append(c.in.waiting, opened)
 	c.asking.answered(c, d)
-	c.broadcast()
 	select {
 	case c.jobs <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // open reads the messages out of a delivery.

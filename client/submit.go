@@ -67,14 +67,12 @@ func (sub *submitted) lost(err error) {
 	}
 }
 
-// submission makes the plaintext of an epoch's submission, of what waits and
-// dummies. It is called once an epoch. The caller holds mu.
-func (c *Client) submission(epoch uint64) []byte {
+// submission fills an epoch's submission, which is all zero, with what waits. It
+// is called once an epoch. The caller holds mu.
+func (c *Client) submission(epoch uint64, out cell.Submission) {
 	g, p := c.g, c.g.Params()
-	plain := make([]byte, g.SubmissionBytes())
 	sub := &submitted{cells: make([]*Sending, g.Outs())}
 	c.out.flying[epoch] = sub
-	out := cell.Submission(plain)
 	out.SetResultsThrough(c.out.through)
 	c.out.pick(0, epoch, sub.cells[:p.ID.Out])
 	c.out.pick(1, epoch, sub.cells[p.ID.Out:])
@@ -83,7 +81,6 @@ func (c *Client) submission(epoch uint64) []byte {
 			s.write(out.Message(g.SubmissionCell(i), g.MessageBytes()))
 		}
 	}
-	return plain
 }
 
 // pick fills cells with the first messages of a queue that can go in an epoch,
@@ -126,7 +123,8 @@ func (s *Sending) write(m cell.Message) {
 	putBody(m.Body(), s.body)
 }
 
-// sealed notes the tag by which a result will name the submission.
+// sealed notes the tag by which a result will name the submission: that of the
+// cell that holds it.
 func (c *Client) sealed(epoch uint64, sealed []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -135,18 +133,8 @@ func (c *Client) sealed(epoch uint64, sealed []byte) {
 	}
 }
 
-// result settles what was submitted for an epoch.
-func (c *Client) result(l *link, r cell.Result) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	epoch := r.Epoch()
-	if err := c.note(l, epoch, r.Head()); err != nil {
-		return err
-	}
-	take, _, err := c.next(l, c.out.through, epoch)
-	if err != nil || !take || c.failed != nil {
-		return err
-	}
+// result settles what was submitted for an epoch. The caller holds mu.
+func (c *Client) result(epoch uint64, r cell.Result) {
 	c.out.through = epoch
 	for e, sub := range c.out.flying {
 		if e < epoch { // its result was forgotten
@@ -160,8 +148,6 @@ func (c *Client) result(l *link, r cell.Result) error {
 			slices.Contains(sub.tags, [cell.TagBytes]byte(r.AcceptedTag()))
 		c.settle(sub, epoch, accepted, r)
 	}
-	c.broadcast()
-	return nil
 }
 
 // settle finishes messages that were taken or refused, and puts those that were
