@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/teems-go/teems/geometry"
+	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/coordinator"
 	"github.com/teems-go/teems/internal/deploy"
 	"github.com/teems-go/teems/internal/load/simulate"
@@ -211,8 +212,11 @@ func (o *upOptions) serve(ctx context.Context, c *deploy.Cluster, say func(strin
 // describe says in plain words what runs, where, and what an observer sees.
 func (o *upOptions) describe(c *deploy.Cluster) string {
 	g := c.Geometry
-	up := geometry.Sealed(g.SubmissionBytes()) + geometry.Sealed(g.ControlBytes())
-	down := geometry.Sealed(g.ResultBytes()) + geometry.Sealed(g.DeliveryBytes())
+	up, down := 0, 0
+	for _, h := range cell.Homes(g, 0) { // the same for every client: all servers have all roles
+		up += geometry.Sealed(cell.UpBytes(g, h.Role))
+		down += geometry.Sealed(cell.DownBytes(g, h.Role))
+	}
 	p := g.Params()
 	var b strings.Builder
 	line := func(format string, a ...any) { fmt.Fprintf(&b, format+"\n", a...) }
