@@ -33,20 +33,20 @@ func answers(s *epoch.Server) (attached []uint64, refused map[uint64]session.Ref
 func TestForgedAttachments(t *testing.T) {
 	c := newCluster(t, "token", 8, 2, 1)
 	victim := uint32(1)
-	at := c.at(victim)[1]
+	at := c.mailbox(victim).Server
 	s := c.servers[at]
 	salt, old := [16]byte{7}, [16]byte{6}
 	id := uint64(100)
-	s.Attach(id, victim, cell.RoleStorage, salt, attachProof(at, victim, cell.RoleStorage, salt))
+	s.Attach(id, victim, cell.RoleJoint, salt, attachProof(at, victim, cell.RoleJoint, salt))
 	if attached, refused := answers(s); len(attached) != 1 || len(refused) != 0 {
 		t.Fatalf("attached %v, refused %v", attached, refused)
 	}
-	good := attachProof(at, victim, cell.RoleStorage, salt)
+	good := attachProof(at, victim, cell.RoleJoint, salt)
 	flipped := good
 	flipped[15] ^= 1
 	key := keys.SimulatedClientKey([32]byte{3}, victim)
 	friend := victim + 2 // of the same server
-	if c.at(friend)[1] != at {
+	if c.mailbox(friend).Server != at {
 		t.Fatal("the test is wrong")
 	}
 	before := s.Status().Attached
@@ -57,15 +57,17 @@ func TestForgedAttachments(t *testing.T) {
 			salt   [16]byte
 			proof  [16]byte
 		}{
-			"no proof":        {victim, cell.RoleStorage, salt, [16]byte{}},
-			"one bit":         {victim, cell.RoleStorage, salt, flipped},
-			"another salt":    {victim, cell.RoleStorage, [16]byte{8, byte(i)}, good},
-			"another role":    {victim, cell.RoleStorage, salt, attachProof(at, victim, cell.RoleIngestion, salt)},
-			"another server":  {victim, cell.RoleStorage, salt, attachProof(1-at, victim, cell.RoleStorage, salt)},
-			"another's key":   {victim, cell.RoleStorage, salt, attachProof(at, friend, cell.RoleStorage, salt)},
-			"another client":  {friend, cell.RoleStorage, salt, good},
-			"another cluster": {victim, cell.RoleStorage, salt, keys.AttachProof(key, [32]byte{2}, uint32(at), cell.RoleStorage, victim, salt)},
-			"no such client":  {999, cell.RoleStorage, salt, attachProof(at, 999, cell.RoleStorage, salt)},
+			"no proof":             {victim, cell.RoleJoint, salt, [16]byte{}},
+			"one bit":              {victim, cell.RoleJoint, salt, flipped},
+			"another salt":         {victim, cell.RoleJoint, [16]byte{8, byte(i)}, good},
+			"another role":         {victim, cell.RoleJoint, salt, attachProof(at, victim, cell.RoleIngestion, salt)},
+			"its part, submission": {victim, cell.RoleIngestion, salt, attachProof(at, victim, cell.RoleIngestion, salt)},
+			"its part, mailbox":    {victim, cell.RoleStorage, salt, attachProof(at, victim, cell.RoleStorage, salt)},
+			"another server":       {victim, cell.RoleJoint, salt, attachProof(1-at, victim, cell.RoleJoint, salt)},
+			"another's key":        {victim, cell.RoleJoint, salt, attachProof(at, friend, cell.RoleJoint, salt)},
+			"another client":       {friend, cell.RoleJoint, salt, good},
+			"another cluster":      {victim, cell.RoleJoint, salt, keys.AttachProof(key, [32]byte{2}, uint32(at), cell.RoleJoint, victim, salt)},
+			"no such client":       {999, cell.RoleJoint, salt, attachProof(at, 999, cell.RoleJoint, salt)},
 		} {
 			s.Attach(1000+i, a.client, a.role, a.salt, a.proof)
 			attached, refused := answers(s)
@@ -81,17 +83,17 @@ func TestForgedAttachments(t *testing.T) {
 	// What was seen on the way is a proof still: it takes the place of the session
 	// of its own start, as the client does that comes back on a new connection.
 	other := uint64(101)
-	s.Attach(other, victim, cell.RoleStorage, old, attachProof(at, victim, cell.RoleStorage, old))
+	s.Attach(other, victim, cell.RoleJoint, old, attachProof(at, victim, cell.RoleJoint, old))
 	answers(s)
 	for i := range uint64(20) {
-		s.Attach(2000+i, victim, cell.RoleStorage, old, attachProof(at, victim, cell.RoleStorage, old))
+		s.Attach(2000+i, victim, cell.RoleJoint, old, attachProof(at, victim, cell.RoleJoint, old))
 		attached, refused := answers(s)
 		if len(attached) != 1 || len(refused) != 1 || refused[other] != session.NotAttached {
 			t.Fatalf("a replay: attached %v, refused %v", attached, refused)
 		}
 		other = 2000 + i
 	}
-	s.Attach(102, victim, cell.RoleStorage, salt, good)
+	s.Attach(102, victim, cell.RoleJoint, salt, good)
 	if attached, refused := answers(s); len(attached) != 1 || len(refused) != 1 || refused[id] != session.NotAttached {
 		t.Errorf("the client on a new connection: attached %v, refused %v", attached, refused)
 	}

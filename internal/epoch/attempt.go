@@ -10,7 +10,6 @@ import (
 	"github.com/teems-go/teems/internal/commit"
 	"github.com/teems-go/teems/internal/ingest"
 	"github.com/teems-go/teems/internal/record"
-	"github.com/teems-go/teems/internal/session"
 	"github.com/teems-go/teems/internal/store"
 	"github.com/teems-go/teems/internal/survive"
 	"github.com/teems-go/teems/internal/token"
@@ -110,7 +109,7 @@ func (s *Server) begin(epoch uint64, n uint16, roster Roster) error {
 	}
 	s.attempt = t
 	s.clients, s.spareClients = clients, s.clients
-	s.openNext(epoch)
+	s.take(epoch)
 	total := 0
 	for _, k := range ingesting {
 		total += k
@@ -175,17 +174,6 @@ func (s *Server) rosterHash(r Roster) [32]byte {
 	return commit.RosterHash(s.scratch)
 }
 
-// openNext ends submission for the epoch that begins, at its first attempt. The
-// next one is open from now on, for who attaches meanwhile; the others are told
-// with the outcome of this one.
-func (s *Server) openNext(epoch uint64) {
-	for _, t := range s.tables {
-		if t.Open() == epoch {
-			s.taken[t] = t.Take()
-		}
-	}
-}
-
 // beginIngest judges this server's submissions, and sends the headers of the ID
 // channel if there is one.
 func (s *Server) beginIngest(dir *token.Directory) error {
@@ -194,22 +182,14 @@ func (s *Server) beginIngest(dir *token.Directory) error {
 		t.dealt = true
 		return nil
 	}
-	width := s.cfg.Geometry.SubmissionBytes()
-	taken := s.taken[s.up]
-	_, slot := slotsOf(s.cfg.Geometry, s.ingestionTable, s.i)
 	subs := ingest.Submissions{Clients: t.clients, Cell: func(i int) []byte {
-		if taken == nil {
-			return nil
-		}
-		if at := slot(t.clients[i]); taken.Present[at] {
-			return taken.Cell(at, width)
-		}
-		return nil
+		sub, _, _, _ := s.sent(t.clients[i])
+		return sub
 	}}
 	if err := s.ingest.Begin(t.at, t.epoch, t.id, dir, subs); err != nil {
 		return err
 	}
-	s.writeVerdicts(taken, slot)
+	s.writeVerdicts()
 	if s.cfg.Geometry.Params().ID.Out == 0 {
 		return nil
 	}
@@ -220,7 +200,7 @@ func (s *Server) beginIngest(dir *token.Directory) error {
 }
 
 // writeVerdicts notes what the results of all of this server's clients will say.
-func (s *Server) writeVerdicts(taken *session.Taken, slot func(uint32) int) {
+func (s *Server) writeVerdicts() {
 	g, o := s.cfg.Geometry, s.attempt.out
 	rows, n := rowsOf(o.users, s.ingestionTable, s.i)
 	width := s.verdictBytes()
@@ -240,23 +220,20 @@ func (s *Server) writeVerdicts(taken *session.Taken, slot func(uint32) int) {
 			}
 		})
 	}
-	if taken == nil {
-		return
-	}
 	record.Each(s.workers, len(s.attempt.clients), func(from, to int) {
 		for i := from; i < to; i++ {
 			client := s.attempt.clients[i]
-			at := slot(client)
-			if !taken.Present[at] {
+			sub, _, tag, ok := s.sent(client)
+			if !ok {
 				continue
 			}
 			row, _ := rows.of(client)
 			v := o.verdicts[row*width : (row+1)*width]
 			v[0] = 1
-			copy(v[1:], taken.Tag[at][:])
+			copy(v[1:], tag[:])
 			s.ingest.Statuses(i, v[verdictHead:])
 			// What a client acknowledges is its own word, and only lets go of its own results.
-			said := cell.Submission(taken.Cell(at, g.SubmissionBytes())).ResultsThrough()
+			said := sub.ResultsThrough()
 			had := binary.LittleEndian.Uint64(o.through[8*row:])
 			said = choice.Select(choice.Less(said, s.attempt.epoch), said, had)
 			binary.LittleEndian.PutUint64(o.through[8*row:], later(had, said))
@@ -296,8 +273,6 @@ func (s *Server) readControls(dir *token.Directory, roster Roster) error {
 	mailboxes := t.at.Users(s.d)
 	o.answers = record.Make[byte](s.cfg.Memory, mailboxes*width)
 	o.acked = record.Make[byte](s.cfg.Memory, mailboxes*8)
-	taken := s.taken[s.down]
-	_, slot := slotsOf(g, s.storageTable, s.d)
 	var epochs []uint64
 	var heads [][32]byte
 	for _, h := range s.history {
@@ -308,67 +283,55 @@ func (s *Server) readControls(dir *token.Directory, roster Roster) error {
 		if rows.first[v] < 0 {
 			continue
 		}
-		sent := func(u int) (client uint32, at int, ok bool) {
+		sent := func(u int) (client uint32, control cell.Control, ok bool) {
 			client = uint32(u*len(o.users) + v)
-			at = slot(client)
-			return client, at, taken != nil && client < roster.Limit && bit(roster.Storage, client) && taken.Present[at]
+			_, control, _, ok = s.sent(client)
+			return client, control, ok && client < roster.Limit && bit(roster.Storage, client)
 		}
 		record.Each(s.workers, n, func(from, to int) {
 			for u := from; u < to; u++ {
 				acked := s.acked[v][u]
-				if _, at, ok := sent(u); ok {
-					acked = later(acked, store.Acknowledged(taken.Cell(at, g.ControlBytes()), epochs, heads))
+				if _, control, ok := sent(u); ok {
+					acked = later(acked, store.Acknowledged(control, epochs, heads))
 				}
 				binary.LittleEndian.PutUint64(o.acked[8*(rows.first[v]+u):], acked)
 			}
 		})
-		run := controls{clients: s.answering[:0], first: rows.first[v]}
+		run := s.answering[:0]
 		for u := range n {
-			if c, at, ok := sent(u); ok {
-				run.add(c, taken, at)
-			} else if err := s.answer(dir, &run, rows.first[v]+u+1); err != nil {
+			if client, _, ok := sent(u); ok {
+				run = append(run, client)
+				continue
+			}
+			if err := s.answer(dir, run, rows); err != nil {
 				return err
 			}
+			run = run[:0]
 		}
-		if err := s.answer(dir, &run, rows.first[v]+n); err != nil {
+		if err := s.answer(dir, run, rows); err != nil {
 			return err
 		}
-		s.answering = run.clients
+		s.answering = run
 	}
 	return nil
 }
 
-// controls is a run of clients, one behind the other in their shard, who all
-// sent a control cell.
-type controls struct {
-	clients []uint32
-	taken   *session.Taken
-	slot    int // of the first client
-	first   int // the first client's mailbox
-}
-
-func (r *controls) add(client uint32, taken *session.Taken, slot int) {
-	if len(r.clients) == 0 {
-		r.taken, r.slot = taken, slot
+// answer answers the requests of a run of clients, one behind the other in their
+// shard, who all sent a control cell.
+func (s *Server) answer(dir *token.Directory, run []uint32, rows rows) error {
+	if len(run) == 0 {
+		return nil
 	}
-	r.clients = append(r.clients, client)
-}
-
-// answer answers the requests of a run, if there is one, and starts the next run
-// at a mailbox.
-func (s *Server) answer(dir *token.Directory, r *controls, next int) error {
 	g, t := s.cfg.Geometry, s.attempt
-	n := len(r.clients)
-	if n > 0 {
-		cells := r.taken.Cells[r.slot*g.ControlBytes() : (r.slot+n)*g.ControlBytes()]
-		width := g.Requests() * cell.AnswerBytes
-		answers := t.out.answers[r.first*width : (r.first+n)*width]
-		if err := s.store.Answer(t.epoch, dir, t.out.slots, r.clients, cells, answers); err != nil {
-			return err
-		}
+	h, at := s.shardOf(run[0])
+	width := h.sessions.CellBytes()
+	controls := store.Controls{Data: h.taken.Cells[at*width : (at+len(run))*width], Stride: width}
+	if h.sessions.Role() == cell.RoleJoint {
+		controls.First = g.SubmissionBytes()
 	}
-	r.clients, r.first = r.clients[:0], next
-	return nil
+	first, _ := rows.of(run[0])
+	answers := g.Requests() * cell.AnswerBytes
+	return s.store.Answer(t.epoch, dir, t.out.slots, run, controls, t.out.answers[first*answers:(first+len(run))*answers])
 }
 
 // later is the greater of two epochs, without a branch.

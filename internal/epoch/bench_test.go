@@ -6,6 +6,7 @@ import (
 	"fmt"
 	mrand "math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 
 	"syscall"
@@ -62,9 +63,9 @@ type cluster struct {
 	id       [32]byte
 	servers  []*epoch.Server
 	n        int
-	up       [][2]session.AEAD // by client: ingestion, storage
-	subs     [][]session.Cell  // by server
-	sealed   []int             // bytes of those
+	up       [][]session.AEAD // by client and home
+	subs     [][]session.Cell // by server
+	sealed   []int            // bytes of those
 	epoch    uint64
 	cells    int
 	bytes    int
@@ -87,6 +88,16 @@ func newCluster(tb testing.TB, channel string, n, m, workers int) *cluster {
 
 // newClusterWith is newCluster with a change to every server's configuration.
 func newClusterWith(tb testing.TB, channel string, n, m, workers int, change func(*epoch.Config)) *cluster {
+	return newClusterOf(tb, channel, n, slices.Repeat([]geometry.Role{geometry.AllRoles}, m), workers, change)
+}
+
+// apart is servers whose clients have two sessions: one to submit to, and one
+// with their mailboxes.
+var apart = []geometry.Role{geometry.Ingestion | geometry.Routing, geometry.Routing | geometry.Storage}
+
+// newClusterOf is newClusterWith for servers with the given roles.
+func newClusterOf(tb testing.TB, channel string, n int, servers []geometry.Role, workers int, change func(*epoch.Config)) *cluster {
+	m := len(servers)
 	p := geometry.Params{Capacity: n, CellBytes: 256}
 	if channel != "token" {
 		p.ID = geometry.IDChannel{Out: 1, Contact: 1, Open: true}
@@ -94,8 +105,8 @@ func newClusterWith(tb testing.TB, channel string, n, m, workers int, change fun
 	if channel != "id" {
 		p.Token = geometry.TokenChannel{Out: 1, In: 1}
 	}
-	for range m {
-		p.Servers = append(p.Servers, geometry.Server{Roles: geometry.AllRoles, Weight: 1})
+	for _, roles := range servers {
+		p.Servers = append(p.Servers, geometry.Server{Roles: roles, Weight: 1})
 	}
 	g, err := geometry.New(p)
 	if err != nil {
@@ -129,21 +140,22 @@ func newClusterWith(tb testing.TB, channel string, n, m, workers int, change fun
 		}
 	}
 	// Server by server, as each is a process of its own.
-	c.up = make([][2]session.AEAD, n)
+	c.up = make([][]session.AEAD, n)
 	c.sealed = make([]int, m)
 	for id := range uint32(n) {
-		at := c.at(id)
-		c.sealed[at[0]] += geometry.Sealed(g.SubmissionBytes())
-		c.sealed[at[1]] += geometry.Sealed(g.ControlBytes())
+		for _, h := range cell.Homes(g, id) {
+			c.sealed[h.Server] += geometry.Sealed(cell.UpBytes(g, h.Role))
+		}
+		c.up[id] = make([]session.AEAD, len(cell.Homes(g, id)))
 	}
 	for i, s := range c.servers {
 		for id := range uint32(n) {
-			for r, at := range c.at(id) {
-				if role := uint8(r + 1); at == i {
-					s.Attach(uint64(id)<<2|uint64(role), id, role, [16]byte{}, attachProof(i, id, role, [16]byte{}))
+			for j, h := range cell.Homes(g, id) {
+				if h.Server == i {
+					s.Attach(sessionOf(id, h.Role), id, h.Role, [16]byte{}, attachProof(i, id, h.Role, [16]byte{}))
 					key := keys.SimulatedClientKey([32]byte{3}, id)
-					if c.up[id][r] = c.aead; c.aead == nil {
-						c.up[id][r] = keys.Session(key, cell.Up, role, [16]byte{}, boot(at))
+					if c.up[id][j] = c.aead; c.aead == nil {
+						c.up[id][j] = keys.Session(key, cell.Up, h.Role, [16]byte{}, boot(i))
 					}
 				}
 			}
@@ -156,8 +168,13 @@ func newClusterWith(tb testing.TB, channel string, n, m, workers int, change fun
 	return c
 }
 
-func (c *cluster) at(id uint32) [2]int {
-	return [2]int{c.g.Ingestions()[c.g.IngestionOf(id)], c.g.Storages()[c.g.StorageOf(id)]}
+// sessionOf is the number of a client's session with its server of a role.
+func sessionOf(id uint32, role uint8) uint64 { return uint64(id)<<2 | uint64(role) }
+
+// mailbox is where a client's mailbox is.
+func (c *cluster) mailbox(id uint32) cell.Home {
+	homes := cell.Homes(c.g, id)
+	return homes[len(homes)-1]
 }
 
 // submit seals every client's cells for an epoch: a message on each channel to
@@ -170,13 +187,14 @@ func (c *cluster) submit(e uint64) {
 		sealed[i] = make([]byte, 0, c.sealed[i])
 		c.subs[i] = c.subs[i][:0]
 	}
-	sub, ctl := make([]byte, c.g.SubmissionBytes()), make([]byte, c.g.ControlBytes())
-	cell.Submission(sub).SetResultsThrough(e - 1)
-	cell.Control(ctl).SetAckEpoch(e - 1)
-	copy(cell.Control(ctl).AckHead(), c.head)
+	both := make([]byte, c.g.JointSubmissionBytes())
+	sub, ctl := cell.CutUp(c.g, cell.RoleJoint, both)
+	sub.SetResultsThrough(e - 1)
+	ctl.SetAckEpoch(e - 1)
+	copy(ctl.AckHead(), c.head)
 	for id := range uint32(c.n) {
 		for j := range c.g.Outs() {
-			m := cell.Submission(sub).Message(c.g.SubmissionCell(j), c.g.MessageBytes())
+			m := sub.Message(c.g.SubmissionCell(j), c.g.MessageBytes())
 			m.SetKind(cell.Real)
 			m.SetRecipient(c.perm[id])
 			if j >= p.ID.Out {
@@ -189,17 +207,17 @@ func (c *cluster) submit(e uint64) {
 			}
 			binary.LittleEndian.PutUint32(m.Body(), id)
 		}
-		for r, plain := range [][]byte{sub, ctl} {
-			role, typ, at := uint8(r+1), uint16(r+1), c.at(id)[r]
+		for j, h := range cell.Homes(c.g, id) {
+			at, typ, plain := h.Server, cell.UpType(h.Role), [][]byte{nil, sub, ctl, both}[h.Role]
 			var nonce [cell.NonceBytes]byte
 			cell.PutUpNonce(&nonce, e, typ)
-			ad := cell.MakeAD(&c.id, cell.Up, role, typ, uint32(at))
+			ad := cell.MakeAD(&c.id, cell.Up, h.Role, typ, uint32(at))
 			ad.SetEpoch(e)
 			ad.SetClient(id)
 			from := len(sealed[at])
-			sealed[at] = c.up[id][r].Seal(sealed[at], nonce[:], plain, ad[:])
+			sealed[at] = c.up[id][j].Seal(sealed[at], nonce[:], plain, ad[:])
 			c.subs[at] = append(c.subs[at], session.Cell{
-				Session: uint64(id)<<2 | uint64(role), Type: typ, Epoch: e, Sequence: e, Sealed: sealed[at][from:],
+				Session: sessionOf(id, h.Role), Type: typ, Epoch: e, Sequence: e, Sealed: sealed[at][from:],
 			})
 		}
 	}
@@ -228,7 +246,7 @@ func (c *cluster) pump() {
 				}
 				for k := range r.Cells {
 					c.cells += len(r.Cells[k].Sessions)
-					c.read(i, &r.Cells[k])
+					c.read(&r.Cells[k])
 					r.Cells[k].Sent()
 				}
 				if r.Stopped != nil {
@@ -239,35 +257,44 @@ func (c *cluster) pump() {
 	}
 }
 
-// down is how a client opens what its storage server sends it.
-func (c *cluster) down(id uint32, boot [16]byte) session.AEAD {
+// down is how a client opens what the server with its mailbox sends it.
+func (c *cluster) down(id uint32) session.AEAD {
 	if c.aead != nil {
 		return c.aead
 	}
-	return keys.Session(keys.SimulatedClientKey([32]byte{3}, id), cell.Down, cell.RoleStorage, [16]byte{}, boot)
+	h := c.mailbox(id)
+	return keys.Session(keys.SimulatedClientKey([32]byte{3}, id), cell.Down, h.Role, [16]byte{}, [16]byte{byte(h.Server)})
+}
+
+// delivers says whether cells of a type hold deliveries.
+func delivers(typ uint16) bool { return typ == cell.TypeDelivery || typ == cell.TypeJointDelivery }
+
+// delivery opens a cell that holds one; nil if it is not for the client's session.
+func (c *cluster) delivery(id uint32, typ uint16, e uint64, attempt uint16, sealed []byte) cell.Delivery {
+	h := c.mailbox(id)
+	var nonce [cell.NonceBytes]byte
+	cell.PutDownNonce(&nonce, e, attempt, typ)
+	ad := cell.MakeAD(&c.id, cell.Down, h.Role, typ, uint32(h.Server))
+	ad.SetEpoch(e)
+	ad.SetAttempt(attempt)
+	ad.SetClient(id)
+	plain, err := c.down(id).Open(nil, nonce[:], sealed, ad[:])
+	if err != nil {
+		return nil
+	}
+	_, d := cell.CutDown(c.g, h.Role, plain)
+	return d
 }
 
 // read opens the first delivery of a batch for the head in it, which clients
 // acknowledge.
-func (c *cluster) read(server int, b *epoch.ClientCells) {
-	if b.Type != cell.TypeDelivery || len(b.Sessions) == 0 {
+func (c *cluster) read(b *epoch.ClientCells) {
+	if !delivers(b.Type) || len(b.Sessions) == 0 {
 		return
 	}
-	id := uint32(b.Sessions[0] >> 2)
-	var boot [16]byte
-	boot[0] = byte(server)
-	down := c.down(id, boot)
-	var nonce [cell.NonceBytes]byte
-	cell.PutDownNonce(&nonce, b.Epoch, b.Attempt, b.Type)
-	ad := cell.MakeAD(&c.id, cell.Down, cell.RoleStorage, b.Type, uint32(server))
-	ad.SetEpoch(b.Epoch)
-	ad.SetAttempt(b.Attempt)
-	ad.SetClient(id)
-	plain, err := down.Open(nil, nonce[:], b.Cell(0), ad[:])
-	if err != nil {
-		return // a session of a test's own
-	}
-	c.head = cell.Delivery(plain).Head()
+	if d := c.delivery(uint32(b.Sessions[0]>>2), b.Type, b.Epoch, b.Attempt, b.Cell(0)); d != nil {
+		c.head = d.Head()
+	} // else it is of a session of a test's own
 }
 
 // run plays one epoch.
@@ -316,7 +343,7 @@ func benchmarkEpoch(b *testing.B, channel string, n, m, workers int) {
 	if got := c.servers[0].Status().Committed; got != c.epoch {
 		b.Fatalf("epoch %d was not committed, %d was", c.epoch, got)
 	}
-	if c.cells < 2*n {
+	if c.cells < n {
 		b.Fatalf("%d cells were sealed for %d clients", c.cells, n)
 	}
 	b.ReportMetric(cpu/float64(b.N), "cpu-s/epoch")

@@ -19,12 +19,9 @@ func (s *Server) Attach(id uint64, client uint32, role uint8, salt, proof [16]by
 		return
 	}
 	s.Detach(id)
-	t, owners, index := s.up, s.ingestionTable, s.i
-	if role == cell.RoleStorage {
-		t, owners, index = s.down, s.storageTable, s.d
-	}
-	m := s.members.find(client)
-	if t == nil || m == nil || role != cell.RoleIngestion && role != cell.RoleStorage || int(owners[int(client)%len(owners)]) != index {
+	h, _ := s.shardOf(client)
+	t, m := h.sessions, s.members.find(client)
+	if t == nil || m == nil || role != t.Role() {
 		s.unknown(id)
 		return
 	}
@@ -84,10 +81,9 @@ func (s *Server) Cells(batch []session.Cell) {
 	s.welcomeAll()
 	for i := range batch {
 		c := &batch[i]
-		if c.Type == cell.TypeSubmission && s.up != nil || c.Type == cell.TypeControl && s.down != nil {
-			continue
+		if !slices.ContainsFunc(s.tables, func(t *session.Table) bool { return t.Type() == c.Type }) {
+			s.refuse(Refused{Session: c.Session, Code: session.NotAttached, Epoch: c.Epoch})
 		}
-		s.refuse(Refused{Session: c.Session, Code: session.NotAttached, Epoch: c.Epoch})
 	}
 	for _, t := range s.tables {
 		refused, fresh := t.Cells(batch)
@@ -134,10 +130,8 @@ func (s *Server) backlog(t *session.Table, o *outcome, x session.Handle) bool {
 	if u >= o.users[v] || o.epoch <= t.Sent(x) {
 		return false
 	}
-	if t == s.up {
-		return o.epoch > s.through[v][u]
-	}
-	return o.epoch > s.acked[v][u]
+	return t.Role()&cell.RoleIngestion != 0 && o.epoch > s.through[v][u] ||
+		t.Role()&cell.RoleStorage != 0 && o.epoch > s.acked[v][u]
 }
 
 // Register asks for an ID. The answer comes after the commit of an epoch that

@@ -76,10 +76,10 @@ func single(t *testing.T, d *disk, boot byte) *epoch.Server {
 	return s
 }
 
-// announcements opens what client 0 is told by its storage server.
+// announcements opens what client 0 is told by its server.
 func announcements(t *testing.T, s *epoch.Server, boot byte) map[uint64][2]string {
 	key := keys.SimulatedClientKey([32]byte{3}, 0)
-	down := keys.Session(key, cell.Down, cell.RoleStorage, [16]byte{9}, [16]byte{boot})
+	down := keys.Session(key, cell.Down, cell.RoleJoint, [16]byte{9}, [16]byte{boot})
 	out := map[uint64][2]string{}
 	for {
 		r := s.Ready()
@@ -90,7 +90,7 @@ func announcements(t *testing.T, s *epoch.Server, boot byte) map[uint64][2]strin
 			if c.Type == cell.TypeAnnouncement {
 				var nonce [12]byte
 				cell.PutDownNonce(&nonce, c.Epoch, 0, c.Type)
-				ad := cell.MakeAD(&[32]byte{1}, cell.Down, cell.RoleStorage, c.Type, 0)
+				ad := cell.MakeAD(&[32]byte{1}, cell.Down, cell.RoleJoint, c.Type, 0)
 				ad.SetEpoch(c.Epoch)
 				b, err := down.Open(nil, nonce[:], c.Cell(0), ad[:])
 				if err != nil {
@@ -112,7 +112,7 @@ func announcements(t *testing.T, s *epoch.Server, boot byte) map[uint64][2]strin
 func TestCrashKeepsAnnouncements(t *testing.T) {
 	d := &disk{m: map[string][]byte{}}
 	s := single(t, d, 1)
-	s.Attach(1, 0, cell.RoleStorage, [16]byte{9}, attachProof(0, 0, cell.RoleStorage, [16]byte{9}))
+	s.Attach(1, 0, cell.RoleJoint, [16]byte{9}, attachProof(0, 0, cell.RoleJoint, [16]byte{9}))
 	said := announcements(t, s, 1)
 	for e := uint64(1); e <= 5; e++ {
 		if e == 5 {
@@ -128,7 +128,7 @@ func TestCrashKeepsAnnouncements(t *testing.T) {
 	d.crash = nil
 	s = single(t, d, 2)
 	compared := 0
-	s.Attach(1, 0, cell.RoleStorage, [16]byte{9}, attachProof(0, 0, cell.RoleStorage, [16]byte{9}))
+	s.Attach(1, 0, cell.RoleJoint, [16]byte{9}, attachProof(0, 0, cell.RoleJoint, [16]byte{9}))
 	for k, v := range announcements(t, s, 2) {
 		if w, ok := said[k]; ok && w != v {
 			t.Errorf("of epoch %d it said %v before, and says %v now", k, w, v)

@@ -18,7 +18,7 @@ func TestTokensOfAnEarlierState(t *testing.T) {
 		c.propose(t, 1)
 		delivered := 0
 		for _, x := range c.drain() {
-			if x.typ == cell.TypeDelivery {
+			if x.typ == cell.TypeJointDelivery {
 				d := cell.Delivery(c.open(t, x, uint32(x.session>>2)))
 				delivered += int(d.Cell(c.g.DeliveryCell(0), c.g.DeliveryCellBytes()).Kind())
 			}

@@ -195,28 +195,28 @@ func TestBacklogIsSentOnce(t *testing.T) {
 		c.pump()
 	}
 	key := keys.SimulatedClientKey([32]byte{3}, 0)
-	up := keys.Session(key, cell.Up, cell.RoleStorage, [16]byte{}, [16]byte{})
+	up := keys.Session(key, cell.Up, cell.RoleJoint, [16]byte{}, [16]byte{})
 	var batch []session.Cell
 	const cells = 100
 	for i := range uint64(cells) {
 		var nonce [cell.NonceBytes]byte
-		cell.PutUpNonce(&nonce, 100+i, cell.TypeControl)
-		ad := cell.MakeAD(&c.id, cell.Up, cell.RoleStorage, cell.TypeControl, 0)
+		cell.PutUpNonce(&nonce, 100+i, cell.TypeJointSubmission)
+		ad := cell.MakeAD(&c.id, cell.Up, cell.RoleJoint, cell.TypeJointSubmission, 0)
 		ad.SetEpoch(epochs + 1)
-		x := session.Cell{Session: []uint64{999, 2}[i%2], Type: cell.TypeControl, Epoch: epochs + 1, Sequence: 100 + i,
-			Sealed: up.Seal(nil, nonce[:], make([]byte, c.g.ControlBytes()), ad[:])}
+		x := session.Cell{Session: []uint64{999, 3}[i%2], Type: cell.TypeJointSubmission, Epoch: epochs + 1, Sequence: 100 + i,
+			Sealed: up.Seal(nil, nonce[:], make([]byte, c.g.JointSubmissionBytes()), ad[:])}
 		batch = append(batch, x)
 	}
 	s.Cells(batch[1:2]) // the first session is proved, and stays when another one comes
 	batch = append(batch[:1], batch[2:]...)
-	s.Attach(999, 0, cell.RoleStorage, [16]byte{}, attachProof(0, 0, cell.RoleStorage, [16]byte{}))
+	s.Attach(999, 0, cell.RoleJoint, [16]byte{}, attachProof(0, 0, cell.RoleJoint, [16]byte{}))
 	for i := range batch {
 		s.Cells(batch[i : i+1])
 	}
 	sent := 0
 	for r := s.Ready(); !r.Empty(); r = s.Ready() {
 		for k := range r.Cells {
-			if r.Cells[k].Type == cell.TypeDelivery {
+			if r.Cells[k].Type == cell.TypeJointDelivery {
 				sent += len(r.Cells[k].Sessions)
 			}
 			r.Cells[k].Sent()
@@ -237,11 +237,11 @@ func TestReplayTakesNothingOver(t *testing.T) {
 	s.Ready()
 	var victim session.Cell
 	for _, x := range c.subs[0] {
-		if x.Session == 0<<2|2 {
+		if x.Session == 0<<2|3 {
 			victim = x
 		}
 	}
-	s.Attach(999, 0, cell.RoleStorage, [16]byte{}, attachProof(0, 0, cell.RoleStorage, [16]byte{}))
+	s.Attach(999, 0, cell.RoleJoint, [16]byte{}, attachProof(0, 0, cell.RoleJoint, [16]byte{}))
 	victim.Session = 999
 	s.Cells([]session.Cell{victim})
 	for r := s.Ready(); !r.Empty(); r = s.Ready() {
@@ -257,7 +257,7 @@ func TestReplayTakesNothingOver(t *testing.T) {
 	deliveries := 0
 	for r := s.Ready(); !r.Empty(); r = s.Ready() {
 		for _, x := range r.Cells {
-			if x.Type == cell.TypeDelivery {
+			if x.Type == cell.TypeJointDelivery {
 				deliveries += len(x.Sessions)
 				for _, id := range x.Sessions {
 					if id == 999 {

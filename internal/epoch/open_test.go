@@ -33,7 +33,7 @@ func (c *cluster) drain() (cells []got) {
 					for n, id := range b.Sessions {
 						cells = append(cells, got{id, b.Type, b.Epoch, string(b.Cell(n))})
 					}
-					c.read(i, b)
+					c.read(b)
 					b.Sent()
 				}
 			}
@@ -58,23 +58,24 @@ func (c *cluster) propose(tb testing.TB, e uint64) {
 	}
 }
 
-// open opens a cell of a session of a client's storage server, whose salt is zero.
+// open opens a cell of a session of a client's with the server of its mailbox,
+// whose salt is zero: an announcement, or the delivery in it.
 func (c *cluster) open(tb testing.TB, x got, client uint32) []byte {
 	tb.Helper()
-	at := c.at(client)[1]
-	var boot [16]byte
-	boot[0] = byte(at)
-	var nonce [cell.NonceBytes]byte
-	attempt := uint16(1)
-	if x.typ == cell.TypeAnnouncement {
-		attempt = 0
+	if x.typ != cell.TypeAnnouncement {
+		d := c.delivery(client, x.typ, x.epoch, 1, []byte(x.sealed))
+		if d == nil {
+			tb.Fatal("a delivery does not open")
+		}
+		return d
 	}
-	cell.PutDownNonce(&nonce, x.epoch, attempt, x.typ)
-	ad := cell.MakeAD(&c.id, cell.Down, cell.RoleStorage, x.typ, uint32(at))
+	h := c.mailbox(client)
+	var nonce [cell.NonceBytes]byte
+	cell.PutDownNonce(&nonce, x.epoch, 0, x.typ)
+	ad := cell.MakeAD(&c.id, cell.Down, h.Role, x.typ, uint32(h.Server))
 	ad.SetEpoch(x.epoch)
-	ad.SetAttempt(attempt)
 	ad.SetClient(client)
-	plain, err := c.down(client, boot).Open(nil, nonce[:], []byte(x.sealed), ad[:])
+	plain, err := c.down(client).Open(nil, nonce[:], []byte(x.sealed), ad[:])
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -84,7 +85,11 @@ func (c *cluster) open(tb testing.TB, x got, client uint32) []byte {
 // Who gets a result or a delivery learns from it that the next epoch is open, and
 // the head with its MAC; nobody is told twice.
 func TestOutcomeOpensNextEpoch(t *testing.T) {
-	c := newCluster(t, "token", 8, 2, 1)
+	t.Run("joint", func(t *testing.T) { outcomeOpensNextEpoch(t, newCluster(t, "token", 8, 2, 1), 1) })
+	t.Run("apart", func(t *testing.T) { outcomeOpensNextEpoch(t, newClusterOf(t, "token", 8, apart, 1, nil), 2) })
+}
+
+func outcomeOpensNextEpoch(t *testing.T, c *cluster, sessions int) {
 	for e := uint64(1); e <= 3; e++ {
 		c.give(e)
 		if cells := c.drain(); len(cells) != 0 {
@@ -92,11 +97,11 @@ func TestOutcomeOpensNextEpoch(t *testing.T) {
 		}
 		c.propose(t, e)
 		cells := c.drain()
-		if len(cells) != 16 {
-			t.Errorf("epoch %d: %d cells for 8 clients with two sessions each", e, len(cells))
+		if len(cells) != 8*sessions {
+			t.Errorf("epoch %d: %d cells for 8 clients with %d sessions each", e, len(cells), sessions)
 		}
 		for _, x := range cells {
-			if x.typ != cell.TypeDelivery {
+			if !delivers(x.typ) {
 				continue
 			}
 			d := cell.Delivery(c.open(t, x, uint32(x.session>>2)))
@@ -132,18 +137,18 @@ func TestAnnouncedToTheRest(t *testing.T) {
 		}
 	}
 	const claims, moved = 999, 1000
-	s.Attach(claims, 0, cell.RoleStorage, [16]byte{7}, attachProof(0, 0, cell.RoleStorage, [16]byte{7}))
+	s.Attach(claims, 0, cell.RoleJoint, [16]byte{7}, attachProof(0, 0, cell.RoleJoint, [16]byte{7}))
 	c.give(1)
 	want("attached", c.drain(), claims, 1, 0)
 	c.propose(t, 1)
-	s.Attach(moved, 1, cell.RoleStorage, [16]byte{}, attachProof(0, 1, cell.RoleStorage, [16]byte{}))
+	s.Attach(moved, 1, cell.RoleJoint, [16]byte{}, attachProof(0, 1, cell.RoleJoint, [16]byte{}))
 	cells := c.drain()
 	want("without a proof", cells, claims, 2, 0)
 	want("attached when the epoch was final", cells, moved, 2, 0)
 	c.submit(2)
 	batch := c.subs[0]
 	for i := range batch {
-		if batch[i].Session == 1<<2|2 {
+		if batch[i].Session == 1<<2|3 {
 			batch[i].Session = moved
 		}
 	}
@@ -152,7 +157,7 @@ func TestAnnouncedToTheRest(t *testing.T) {
 	c.propose(t, 2)
 	cells = c.drain()
 	want("moved", cells, moved, 0, 1)
-	want("displaced", cells, 1<<2|2, 3, 0)
+	want("displaced", cells, 1<<2|3, 3, 0)
 	want("without a proof", cells, claims, 3, 0)
 }
 
@@ -162,16 +167,16 @@ func TestAttachedWhileRouted(t *testing.T) {
 	c.give(1)
 	c.drain()
 	c.propose(t, 1)
-	at := c.at(3)[1]
+	at := c.mailbox(3).Server
 	s := c.servers[at]
 	if s.Status().Committed != 0 || s.Status().Open != 2 {
 		t.Fatalf("%+v", s.Status())
 	}
-	s.Attach(999, 3, cell.RoleStorage, [16]byte{}, attachProof(at, 3, cell.RoleStorage, [16]byte{}))
+	s.Attach(999, 3, cell.RoleJoint, [16]byte{}, attachProof(at, 3, cell.RoleJoint, [16]byte{}))
 	c.submit(2)
 	var mine []session.Cell
 	for _, x := range c.subs[at] {
-		if x.Session == 3<<2|2 {
+		if x.Session == 3<<2|3 {
 			x.Session = 999
 			mine = append(mine, x)
 		}
@@ -204,14 +209,19 @@ func TestAttachedWhileRouted(t *testing.T) {
 // What is sent again to a session with the same keys is the same to the last
 // byte: one plaintext a nonce.
 func TestSentAgainIsTheSame(t *testing.T) {
-	c := newCluster(t, "token", 8, 1, 1)
-	s := c.servers[0]
+	t.Run("joint", func(t *testing.T) { sentAgainIsTheSame(t, newCluster(t, "token", 8, 1, 1), 3) })
+	t.Run("apart", func(t *testing.T) { sentAgainIsTheSame(t, newClusterOf(t, "token", 8, apart, 1, nil), 6) })
+}
+
+func sentAgainIsTheSame(t *testing.T, c *cluster, least int) {
 	first := map[[2]uint64]string{}
 	for e := uint64(1); e <= 4; e++ {
 		c.submit(e)
-		for _, x := range c.subs[0] {
-			if e == 1 || x.Session>>2 != 5 { // client 5 acknowledges nothing
-				s.Cells([]session.Cell{x})
+		for i, s := range c.servers {
+			for _, x := range c.subs[i] {
+				if e == 1 || x.Session>>2 != 5 { // client 5 acknowledges nothing
+					s.Cells([]session.Cell{x})
+				}
 			}
 		}
 		c.propose(t, e)
@@ -222,11 +232,12 @@ func TestSentAgainIsTheSame(t *testing.T) {
 		}
 	}
 	again := 0
-	for role, id := range map[uint8]uint64{cell.RoleIngestion: 1001, cell.RoleStorage: 1002} {
-		s.Attach(id, 5, role, [16]byte{}, attachProof(0, 5, role, [16]byte{}))
+	for _, h := range cell.Homes(c.g, 5) {
+		s, id := c.servers[h.Server], 1001+uint64(h.Role)
+		s.Attach(id, 5, h.Role, [16]byte{}, attachProof(h.Server, 5, h.Role, [16]byte{}))
 		c.submit(5)
-		for _, x := range c.subs[0] {
-			if x.Session == 5<<2|uint64(role) {
+		for _, x := range c.subs[h.Server] {
+			if x.Session == sessionOf(5, h.Role) {
 				x.Session = id
 				s.Cells([]session.Cell{x})
 			}
@@ -241,7 +252,7 @@ func TestSentAgainIsTheSame(t *testing.T) {
 			t.Errorf("the cell of type %d of epoch %d is not what it was", x.typ, x.epoch)
 		}
 	}
-	if again < 6 {
+	if again < least {
 		t.Errorf("%d cells were sent again", again)
 	}
 }

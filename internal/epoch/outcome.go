@@ -173,12 +173,11 @@ func (r rows) of(client uint32) (row int, ok bool) {
 	return r.first[v] + u, r.first[v] >= 0 && u < r.users[v]
 }
 
-// delivery writes the plaintext of a client's delivery, over zeros. r is the
-// storage role's rows, mac that of the head.
-// All of it follows from the epoch's outcome, so that it is the same each time.
-func (s *Server) delivery(o *outcome, r rows, client uint32, plain []byte, mac [cell.MACBytes]byte) {
+// delivery writes a client's delivery, over zeros. r is the storage role's rows,
+// mac that of the head. All of it follows from the epoch's outcome, so that it is
+// the same each time.
+func (s *Server) delivery(o *outcome, r rows, client uint32, d cell.Delivery, mac [cell.MACBytes]byte) {
 	g := s.cfg.Geometry
-	d := cell.Delivery(plain)
 	d.SetEpoch(o.epoch)
 	d.SetAttempt(o.attempt)
 	copy(d.Head(), o.head[:])
@@ -194,13 +193,13 @@ func (s *Server) delivery(o *outcome, r rows, client uint32, plain []byte, mac [
 	d.SetAckedThrough(binary.LittleEndian.Uint64(o.acked[8*u:]))
 	store.PutCells(g, o.boxes, u, d)
 	width := g.Requests() * cell.AnswerBytes
-	copy(plain[g.DeliveryAnswer(0):], o.answers[u*width:(u+1)*width])
+	copy(d[g.DeliveryAnswer(0):], o.answers[u*width:(u+1)*width])
 }
 
-// result writes the plaintext of a client's result, over zeros. rows is the
-// ingestion role's, mac that of the head. All of it follows from the epoch's outcome, so that it is the same each time.
-func (s *Server) result(o *outcome, rows rows, client uint32, plain []byte, mac [cell.MACBytes]byte) {
-	r := cell.Result(plain)
+// result writes a client's result, over zeros. rows is the ingestion role's, mac
+// that of the head. All of it follows from the epoch's outcome, so that it is the
+// same each time.
+func (s *Server) result(o *outcome, rows rows, client uint32, r cell.Result, mac [cell.MACBytes]byte) {
 	r.SetEpoch(o.epoch)
 	r.SetAttempt(o.attempt)
 	copy(r.Head(), o.head[:])

@@ -4,7 +4,6 @@ import (
 	"io"
 	"slices"
 
-	"github.com/teems-go/teems/geometry"
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/ingest"
 	"github.com/teems-go/teems/internal/record"
@@ -88,41 +87,106 @@ func (s *Server) release() {
 	})
 }
 
+// shard is where the sessions of the clients of one virtual shard are.
+type shard struct {
+	sessions *session.Table // nil if neither ingestion nor storage of the shard is here
+	slot     int            // of the shard's first client
+	taken    *session.Taken // what was submitted for the epoch that is under way; nil for nothing
+}
+
+// makeSessions makes a table of sessions for each role that this server has
+// towards clients: one role towards all clients of a virtual shard. Every client
+// that there can ever be has a slot of its own, whatever is registered later.
 func (s *Server) makeSessions() error {
 	g := s.cfg.Geometry
 	var secret [16]byte
 	if _, err := io.ReadFull(s.cfg.Random, secret[:]); err != nil {
 		return err
 	}
-	table := func(role uint8, typ uint16, width int, owners []uint32, index int) *session.Table {
-		if index < 0 {
-			return nil
+	s.shards = make([]shard, g.VirtualShards())
+	for _, role := range []uint8{cell.RoleIngestion, cell.RoleStorage, cell.RoleJoint} {
+		slots, here := 0, false
+		for v := range s.shards {
+			if s.roleTowards(v) == role {
+				s.shards[v].slot, here = slots, true
+				slots += g.MaxUsers(v)
+			}
 		}
-		slots, slot := slotsOf(g, owners, index)
-		return session.New(session.Config{
-			Cluster: s.cfg.Cluster, Role: role, Server: uint32(s.cfg.Self), Type: typ, CellBytes: width,
-			Slots: slots, Slot: slot, AEAD: s.cfg.Keys.AEAD, Secret: secret, Memory: s.cfg.Memory, Workers: s.workers, Parallel: s.cfg.Workers,
+		if !here {
+			continue
+		}
+		t := session.New(session.Config{
+			Cluster: s.cfg.Cluster, Role: role, Server: uint32(s.cfg.Self), CellBytes: cell.UpBytes(g, role),
+			Slots: slots, Slot: func(client uint32) int { _, at := s.shardOf(client); return at },
+			AEAD: s.cfg.Keys.AEAD, Secret: secret, Memory: s.cfg.Memory, Workers: s.workers, Parallel: s.cfg.Workers,
 		}, s.commit.Epoch())
-	}
-	s.up = table(cell.RoleIngestion, cell.TypeSubmission, g.SubmissionBytes(), s.ingestionTable, s.i)
-	s.down = table(cell.RoleStorage, cell.TypeControl, g.ControlBytes(), s.storageTable, s.d)
-	for _, t := range []*session.Table{s.up, s.down} {
-		if t != nil {
-			s.tables = append(s.tables, t)
+		s.tables = append(s.tables, t)
+		for v := range s.shards {
+			if s.roleTowards(v) == role {
+				s.shards[v].sessions = t
+			}
 		}
 	}
 	return nil
 }
 
-// slotsOf gives every client that a role of this server can ever have a place
-// of its own, whatever is registered later.
-func slotsOf(g *geometry.Geometry, owners []uint32, index int) (slots int, slot func(client uint32) int) {
-	base := make([]int, len(owners))
-	for v, owner := range owners {
-		base[v] = slots
-		if int(owner) == index {
-			slots += g.MaxUsers(v)
+// roleTowards is this server's role towards the clients of a virtual shard; 0 for
+// none.
+func (s *Server) roleTowards(v int) (role uint8) {
+	if int(s.ingestionTable[v]) == s.i {
+		role = cell.RoleIngestion
+	}
+	if int(s.storageTable[v]) == s.d {
+		role |= cell.RoleStorage
+	}
+	return role
+}
+
+// shardOf is a public client's virtual shard, and the client's slot among its
+// sessions if they are here.
+func (s *Server) shardOf(client uint32) (h *shard, slot int) {
+	shards := uint32(len(s.shards))
+	h = &s.shards[client%shards]
+	return h, h.slot + int(client/shards)
+}
+
+// sent returns what a public client submitted for the epoch that is under way.
+// It is not ok if nothing came.
+func (s *Server) sent(client uint32) (sub cell.Submission, control cell.Control, tag [cell.TagBytes]byte, ok bool) {
+	h, at := s.shardOf(client)
+	if h.taken == nil || !h.taken.Present[at] {
+		return nil, nil, tag, false
+	}
+	sub, control = cell.CutUp(s.cfg.Geometry, h.sessions.Role(), h.taken.Cell(at, h.sessions.CellBytes()))
+	return sub, control, h.taken.Tag[at], true
+}
+
+// take ends submission for the epoch that begins, at its first attempt. The next
+// one is open from now on, for who attaches meanwhile; the others are told with
+// the outcome of this one.
+func (s *Server) take(epoch uint64) {
+	for _, t := range s.tables {
+		if t.Open() != epoch {
+			continue
+		}
+		taken := t.Take()
+		for v := range s.shards {
+			if h := &s.shards[v]; h.sessions == t {
+				h.taken = taken
+			}
 		}
 	}
-	return slots, func(client uint32) int { return base[int(client)%len(owners)] + int(client)/len(owners) }
+}
+
+// giveBack gives back what was submitted for an epoch that is final.
+func (s *Server) giveBack() {
+	for _, t := range s.tables {
+		var taken *session.Taken
+		for v := range s.shards {
+			if h := &s.shards[v]; h.sessions == t {
+				taken, h.taken = h.taken, nil
+			}
+		}
+		t.Return(taken)
+	}
 }

@@ -141,18 +141,21 @@ func (s *Server) deliverTo(t *session.Table, o *outcome, x session.Handle) {
 	s.push(link, j)
 }
 
-// outcomeJob is the results or deliveries of an epoch, for nobody yet.
+// outcomeJob is the results, deliveries or both of an epoch, for nobody yet.
 func (s *Server) outcomeJob(t *session.Table, o *outcome) *job {
+	g := s.cfg.Geometry
 	mac := s.cfg.Keys.HeadMAC(o.epoch, o.head)
-	j := &job{table: t, epoch: o.epoch, attempt: o.attempt, outcome: o}
-	if t == s.up {
-		j.typ, j.width = cell.TypeResult, s.cfg.Geometry.ResultBytes()
-		rows, _ := rowsOf(o.users, s.ingestionTable, s.i)
-		j.compose = func(c uint32, plain []byte) { s.result(o, rows, c, plain, mac) }
-	} else {
-		j.typ, j.width = cell.TypeDelivery, s.cfg.Geometry.DeliveryBytes()
-		rows, _ := rowsOf(o.users, s.storageTable, s.d)
-		j.compose = func(c uint32, plain []byte) { s.delivery(o, rows, c, plain, mac) }
+	j := &job{table: t, typ: cell.DownType(t.Role()), width: cell.DownBytes(g, t.Role()), epoch: o.epoch, attempt: o.attempt, outcome: o}
+	results, _ := rowsOf(o.users, s.ingestionTable, s.i)
+	deliveries, _ := rowsOf(o.users, s.storageTable, s.d)
+	j.compose = func(client uint32, plain []byte) {
+		r, d := cell.CutDown(g, t.Role(), plain)
+		if r != nil {
+			s.result(o, results, client, r, mac)
+		}
+		if d != nil {
+			s.delivery(o, deliveries, client, d, mac)
+		}
 	}
 	return j
 }

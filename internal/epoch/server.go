@@ -22,6 +22,7 @@ import (
 	"errors"
 	"strconv"
 
+	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/commit"
 	"github.com/teems-go/teems/internal/ingest"
 	"github.com/teems-go/teems/internal/oblivious"
@@ -58,17 +59,15 @@ type Server struct {
 	ingest *ingest.Machine
 	route  *route.Machine
 	store  *store.Machine
-	up     *session.Table   // submissions and results; nil without the role
-	down   *session.Table   // control cells and deliveries; nil without the role
-	tables []*session.Table // those that there are
+	tables []*session.Table // of sessions, one for each role towards clients
+	shards []shard          // by virtual shard
 
 	state           // durable, as of the newest final epoch
 	peers    []peer // by server
 	attempt  *attempt
 	held     *proposal           // waits for peers
 	prepared map[uint16]*outcome // of the epoch being decided
-	taken    map[*session.Table]*session.Taken
-	asked    []Registration // registrations that no final epoch holds
+	asked    []Registration      // registrations that no final epoch holds
 	early    []earlyFrame
 
 	views   *lease // of the roles' arrays, which frames view
@@ -124,7 +123,6 @@ func New(cfg Config) (*Server, error) {
 		workers:        oblivious.NewWorkers(max(1, cfg.Workers)),
 		peers:          make([]peer, g.Servers()),
 		prepared:       map[uint16]*outcome{},
-		taken:          map[*session.Table]*session.Taken{},
 	}
 	s.i, s.r, s.d = index(g.IngestionIndex(cfg.Self)), index(g.RouterIndex(cfg.Self)), index(g.StorageIndex(cfg.Self))
 	s.peers[cfg.Self] = peer{up: true, boot: cfg.Boot}
@@ -162,15 +160,15 @@ func (s *Server) Status() Status {
 		}
 	}
 	st.Open = s.commit.Epoch()
-	if s.up != nil {
-		st.Open = s.up.Open()
-		st.Submissions = s.up.Submissions()
-		st.Attached += s.up.Len()
-	}
-	if s.down != nil {
-		st.Open = s.down.Open()
-		st.Controls = s.down.Submissions()
-		st.Attached += s.down.Len()
+	for _, t := range s.tables {
+		st.Open = t.Open()
+		st.Attached += t.Len()
+		if t.Role()&cell.RoleIngestion != 0 {
+			st.Submissions += t.Submissions()
+		}
+		if t.Role()&cell.RoleStorage != 0 {
+			st.Controls += t.Submissions()
+		}
 	}
 	return st
 }

@@ -27,9 +27,9 @@ func (p *peak) Put(b []byte) {
 	delete(p.used, unsafe.SliceData(b))
 }
 
-// sessionBytes is what a client's two sessions take: two entries and what there
-// is of the client in each role, and its share of two indexes, at most half full.
-const sessionBytes = 2*(128+32) + 2*4*8
+// sessionBytes is what a client's session takes: an entry and what there is of the
+// client, and its share of an index, at most half full.
+const sessionBytes = 128 + 32 + 4*8
 
 // TestSizes: in steady epochs a server asks for as much bulk memory as geometry
 // lists, and for its sessions; for one table more at most, if it is routing when

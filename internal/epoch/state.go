@@ -242,11 +242,8 @@ func (s *Server) finish() error {
 		return err
 	}
 	s.log("epoch " + number(epoch) + " is final, attempt " + number(uint64(n)))
-	s.openNext(epoch)
-	for t, taken := range s.taken {
-		t.Return(taken)
-		delete(s.taken, t)
-	}
+	s.take(epoch)
+	s.giveBack()
 	for k, o := range s.prepared {
 		if k != n {
 			s.dropped = append(s.dropped, o)
@@ -377,12 +374,8 @@ func (s *Server) dropOldKeys(o *outcome) {
 		if c.generation == 1 {
 			continue
 		}
-		v := int(c.id) % len(s.storageTable)
-		if s.i >= 0 && int(s.ingestionTable[v]) == s.i {
-			s.up.Forget(c.id)
-		}
-		if s.d >= 0 && int(s.storageTable[v]) == s.d {
-			s.down.Forget(c.id)
+		if h, _ := s.shardOf(c.id); h.sessions != nil {
+			h.sessions.Forget(c.id)
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Package session keeps the sealed conversations between one role of a server
-// and its clients: which sessions are attached, which of them have proved that
+// Package session keeps the sealed conversations between a server in one role
+// (ingestion, storage, or both at once) and its clients: which sessions are attached, which of them have proved that
 // they hold their client's key, what was submitted for the open epoch, and the
 // sealing of what goes down.
 //
@@ -29,10 +29,9 @@ import (
 // Config describes one role of one server.
 type Config struct {
 	Cluster   [32]byte
-	Role      uint8  // cell.RoleIngestion or cell.RoleStorage
+	Role      uint8  // cell.RoleIngestion, cell.RoleStorage or both, cell.RoleJoint
 	Server    uint32 // this server's index
-	Type      uint16 // of the cells that clients send to this role
-	CellBytes int    // plaintext bytes of such a cell
+	CellBytes int    // plaintext bytes of a cell that clients send to this role
 	Slots     int    // clients that this role can have
 	Slot      func(client uint32) int
 	AEAD      func(*Key) AEAD
@@ -82,6 +81,7 @@ type client struct {
 // Table is the sessions of one role. Its methods are for one goroutine.
 type Table struct {
 	cfg     Config
+	typ     uint16 // of the cells that clients send
 	index   index
 	slabs   [][]entry // by handle
 	shift   int       // of a handle, to its slab
@@ -129,6 +129,7 @@ const (
 func New(cfg Config, epoch uint64) *Table {
 	t := &Table{
 		cfg:     cfg,
+		typ:     cell.UpType(cfg.Role),
 		index:   newIndex(cfg.Memory, cfg.Secret),
 		shift:   max(leastShift, min(mostShift, bits.Len(uint(max(cfg.Slots, 1)-1)))),
 		clients: record.Make[client](cfg.Memory, cfg.Slots),
@@ -144,6 +145,15 @@ func New(cfg Config, epoch uint64) *Table {
 func (t *Table) entry(h Handle) *entry { return &t.slabs[h>>t.shift][h&(1<<t.shift-1)] }
 
 func (t *Table) idOf(h Handle) uint64 { return t.entry(h).id }
+
+// Role is the role whose sessions these are.
+func (t *Table) Role() uint8 { return t.cfg.Role }
+
+// Type is the type of the cells that clients send in these sessions.
+func (t *Table) Type() uint16 { return t.typ }
+
+// CellBytes is the length of the plaintext of such a cell.
+func (t *Table) CellBytes() int { return t.cfg.CellBytes }
 
 // Find returns the session with an ID.
 func (t *Table) Find(id uint64) (Handle, bool) {

@@ -45,7 +45,7 @@ func newTest(memory counted) (*Table, []Handle) {
 
 func newTable(memory record.Memory, clients int) *Table {
 	return New(Config{
-		Role: cell.RoleStorage, Type: cell.TypeControl, CellBytes: testBytes, Slots: clients, Slot: func(c uint32) int { return int(c) },
+		Role: cell.RoleStorage, CellBytes: testBytes, Slots: clients, Slot: func(c uint32) int { return int(c) },
 		AEAD: testAEAD, Memory: memory, Workers: oblivious.NewWorkers(1), Parallel: 1,
 	}, 1)
 }

@@ -37,7 +37,7 @@ func (t *Table) room(batch []Cell) {
 // of one that is right but for its epoch.
 func (t *Table) fits(c *Cell) Refusal {
 	switch {
-	case c.Type != t.cfg.Type || len(c.Sealed) != t.cfg.CellBytes+cell.TagBytes:
+	case c.Type != t.typ || len(c.Sealed) != t.cfg.CellBytes+cell.TagBytes:
 		return WrongSize
 	case c.Sequence == 0:
 		return OldSequence
@@ -128,7 +128,7 @@ func (t *Table) find(batch []Cell, parts int) {
 		for i := len(batch) * p / parts; i < len(batch)*(p+1)/parts; i++ {
 			c := &batch[i]
 			t.found[i] = none
-			if c.Type != t.cfg.Type {
+			if c.Type != t.typ {
 				continue
 			}
 			if h, ok := t.Find(c.Session); ok {

@@ -23,7 +23,8 @@ type Behaviour interface {
 	Deliver(epoch uint64, d cell.Delivery)
 }
 
-// Client is a client with its two sessions.
+// Client is a client with its sessions: two, or one with a server that is both
+// its ingestion and its storage server.
 type Client struct {
 	ID      uint32
 	Corrupt bool // the adversary reads what it receives
@@ -31,7 +32,7 @@ type Client struct {
 	behave  Behaviour
 	key     [32]byte
 	salt    [16]byte
-	ends    [2]end // ingestion, storage
+	ends    []end // ingestion, storage; or both in one
 	results map[uint64]bool
 	mails   map[uint64]bool
 	heads   map[uint64][]byte
@@ -62,24 +63,25 @@ func (w *World) AddRegistered(id uint32, key [32]byte, b Behaviour) *Client {
 	c := &Client{ID: id, key: key, world: w, behave: b, results: map[uint64]bool{}, mails: map[uint64]bool{}, heads: map[uint64][]byte{}}
 	r := w.bytes32(fmt.Sprintf("client %d", id))
 	copy(c.salt[:], r[:])
-	c.ends[0] = end{role: cell.RoleIngestion, server: g.Ingestions()[g.IngestionOf(id)]}
-	c.ends[1] = end{role: cell.RoleStorage, server: g.Storages()[g.StorageOf(id)]}
+	for _, h := range cell.Homes(g, id) {
+		c.ends = append(c.ends, end{role: h.Role, server: h.Server})
+	}
 	w.clients = append(w.clients, c)
 	return c
 }
 
-// Connect attaches the client to its two servers, as if by a gateway.
+// Connect attaches the client to its servers, as if by a gateway.
 func (c *Client) Connect() {
-	for role := range c.ends {
-		c.attach(role)
+	for at := range c.ends {
+		c.attach(at)
 	}
 }
 
-// Disconnect ends both sessions.
+// Disconnect ends all sessions.
 func (c *Client) Disconnect() {
 	w := c.world
-	for role := range c.ends {
-		e := &c.ends[role]
+	for at := range c.ends {
+		e := &c.ends[at]
 		if e.session == 0 {
 			continue
 		}
@@ -102,8 +104,8 @@ func (w *World) connections(id uint32, role uint8, up bool) {
 	w.after(time.Millisecond, w.coordinate)
 }
 
-func (c *Client) attach(role int) {
-	w, e := c.world, &c.ends[role]
+func (c *Client) attach(at int) {
+	w, e := c.world, &c.ends[at]
 	w.session++
 	id := w.session
 	e.session, e.fresh = id, true
@@ -122,43 +124,43 @@ func (c *Client) attach(role int) {
 
 // lost tells that a server is gone: the client attaches anew later.
 func (c *Client) lost(server int) {
-	for role := range c.ends {
-		e := &c.ends[role]
+	for at := range c.ends {
+		e := &c.ends[at]
 		if e.server != server || e.session == 0 {
 			continue
 		}
 		delete(c.world.sessions, e.session)
 		e.session = 0
 		c.world.connections(c.ID, e.role, false)
-		c.again(role)
+		c.again(at)
 	}
 }
 
-func (c *Client) again(role int) {
+func (c *Client) again(at int) {
 	c.world.after(50*time.Millisecond, func() {
-		e := &c.ends[role]
+		e := &c.ends[at]
 		if e.session != 0 {
 			return
 		}
 		if c.world.servers[e.server].machine == nil {
-			c.again(role)
+			c.again(at)
 			return
 		}
-		c.attach(role)
+		c.attach(at)
 	})
 }
 
 // toClient carries something from a server to the client of a session.
-func (w *World) toClient(from int, id uint64, kind string, size int, do func(c *Client, role int)) {
+func (w *World) toClient(from int, id uint64, kind string, size int, do func(c *Client, at int)) {
 	c := w.sessions[id]
 	if c == nil {
 		return
 	}
 	w.View.add(Seen{Kind: kind, From: server1(from), To: fmt.Sprint("client ", c.ID), Size: size})
 	w.after(time.Millisecond, func() {
-		for role := range c.ends {
-			if c.ends[role].session == id {
-				do(c, role)
+		for at := range c.ends {
+			if c.ends[at].session == id {
+				do(c, at)
 			}
 		}
 	})
@@ -171,27 +173,23 @@ func (w *World) sendCells(from int, batch *epoch.ClientCells) {
 	for i, id := range batch.Sessions {
 		sealed := slices.Clone(batch.Cell(i))
 		typ, ep, attempt := batch.Type, batch.Epoch, batch.Attempt
-		w.toClient(from, id, fmt.Sprint("cell ", typ, ep, attempt), len(sealed), func(c *Client, role int) {
-			c.cell(role, typ, ep, attempt, sealed)
+		w.toClient(from, id, fmt.Sprint("cell ", typ, ep, attempt), len(sealed), func(c *Client, at int) {
+			c.cell(at, typ, ep, attempt, sealed)
 		})
 	}
 	batch.Sent()
 }
 
-func (c *Client) attached(role int, a epoch.Attached) {
-	w, e := c.world, &c.ends[role]
+func (c *Client) attached(at int) {
+	w, e := c.world, &c.ends[at]
 	boot := w.servers[e.server].boot(w)
 	e.up = keys.Session(c.key, cell.Up, e.role, c.salt, boot)
 	e.down = keys.Session(c.key, cell.Down, e.role, c.salt, boot)
 }
 
-func (c *Client) refused(role int, r epoch.Refused) {
-	c.Refused = append(c.Refused, r.Code)
-}
-
 // cell opens what a server sealed.
-func (c *Client) cell(role int, typ uint16, ep uint64, attempt uint16, sealed []byte) {
-	e := &c.ends[role]
+func (c *Client) cell(at int, typ uint16, ep uint64, attempt uint16, sealed []byte) {
+	e := &c.ends[at]
 	var nonce [cell.NonceBytes]byte
 	cell.PutDownNonce(&nonce, ep, attempt, typ)
 	cluster := c.world.bytes32("cluster")
@@ -208,72 +206,87 @@ func (c *Client) cell(role int, typ uint16, ep uint64, attempt uint16, sealed []
 	}
 	switch typ {
 	case cell.TypeAnnouncement:
-		c.opened(role, cell.Announcement(plain).Open())
-	case cell.TypeResult:
-		if !c.results[ep] {
+		c.opened(at, cell.Announcement(plain).Open())
+	case cell.DownType(e.role):
+		r, d := cell.CutDown(c.world.Geometry, e.role, plain)
+		if r != nil && !c.results[ep] {
 			c.results[ep] = true
-			c.behave.Result(ep, plain)
+			c.behave.Result(ep, r)
+		}
+		if d != nil {
+			c.heads[ep] = slices.Clone(d.Head())
+			if !c.mails[ep] {
+				c.mails[ep] = true
+				c.behave.Deliver(ep, d)
+			}
 		}
 		e.through = max(e.through, ep)
-		c.opened(role, cell.Result(plain).Open())
-	case cell.TypeDelivery:
-		c.heads[ep] = slices.Clone(cell.Delivery(plain).Head())
-		if !c.mails[ep] {
-			c.mails[ep] = true
-			c.behave.Deliver(ep, plain)
-		}
-		e.through = max(e.through, ep)
-		c.opened(role, cell.Delivery(plain).Open())
+		c.opened(at, ep+1)
+	default:
+		panic(fmt.Sprintf("simnet: client %d got a cell of type %d from a server in role %d", c.ID, typ, e.role))
 	}
 }
 
 // opened seals the one cell for an epoch and sends it; in a new session the same
 // again.
-func (c *Client) opened(role int, open uint64) {
-	e := &c.ends[role]
+func (c *Client) opened(at int, open uint64) {
+	e := &c.ends[at]
 	g := c.world.Geometry
 	if open < e.sealed || open == e.sealed && !e.fresh {
 		return
 	}
 	e.fresh = false
-	typ := cell.TypeSubmission
 	if open > e.sealed {
 		e.sealed = open
-		if role == 0 {
-			e.plain = make([]byte, g.SubmissionBytes())
-			c.behave.Submit(open, e.plain)
-			cell.Submission(e.plain).SetResultsThrough(e.through)
-		} else {
-			e.plain = make([]byte, g.ControlBytes())
-			c.behave.Control(open, e.plain)
+		e.plain = make([]byte, cell.UpBytes(g, e.role))
+		s, k := cell.CutUp(g, e.role, e.plain)
+		if s != nil {
+			c.behave.Submit(open, s)
+			s.SetResultsThrough(e.through)
+		}
+		if k != nil {
+			c.behave.Control(open, k)
 			if head := c.heads[e.through]; head != nil {
-				cell.Control(e.plain).SetAckEpoch(e.through)
-				copy(cell.Control(e.plain).AckHead(), head)
+				k.SetAckEpoch(e.through)
+				copy(k.AckHead(), head)
 			}
 		}
 	}
-	if role == 1 {
-		typ = cell.TypeControl
-	}
-	c.Send(role, typ, open, e.plain)
+	c.Send(at, open, e.plain)
 }
 
-// Send seals a plaintext and sends it: tests use it to misbehave.
-func (c *Client) Send(role int, typ uint16, ep uint64, plain []byte) {
-	e := &c.ends[role]
+// end is the client's end towards its server of a role.
+func (c *Client) end(role uint8) int {
+	return slices.IndexFunc(c.ends, func(e end) bool { return e.role&role != 0 })
+}
+
+// control is the control cell that the client sealed last; nil if none yet.
+func (c *Client) control() cell.Control {
+	e := &c.ends[c.end(cell.RoleStorage)]
+	if e.plain == nil {
+		return nil
+	}
+	_, k := cell.CutUp(c.world.Geometry, e.role, e.plain)
+	return k
+}
+
+// Send seals a plaintext and sends it at an end: tests use it to misbehave.
+func (c *Client) Send(at int, ep uint64, plain []byte) {
+	e := &c.ends[at]
 	e.sequence++
+	typ := cell.UpType(e.role)
 	var nonce [cell.NonceBytes]byte
 	cell.PutUpNonce(&nonce, e.sequence, typ)
 	cluster := c.world.bytes32("cluster")
 	ad := cell.MakeAD(&cluster, cell.Up, e.role, typ, uint32(e.server))
 	ad.SetEpoch(ep)
 	ad.SetClient(c.ID)
-	c.SendSealed(role, typ, ep, e.sequence, e.up.Seal(nil, nonce[:], plain, ad[:]))
+	c.SendSealed(at, typ, ep, e.sequence, e.up.Seal(nil, nonce[:], plain, ad[:]))
 }
 
 // SendSealed sends a sealed cell as it is.
-func (c *Client) SendSealed(role int, typ uint16, ep, sequence uint64, sealed []byte) {
-	w, e := c.world, &c.ends[role]
+func (c *Client) SendSealed(at int, typ uint16, ep, sequence uint64, sealed []byte) {
+	w, e := c.world, &c.ends[at]
 	w.View.add(Seen{Kind: fmt.Sprint("cell ", typ, ep), From: fmt.Sprint("client ", c.ID), To: server1(e.server), Size: len(sealed)})
 	s, id := w.servers[e.server], e.session
 	w.after(time.Millisecond+c.Slow, func() {

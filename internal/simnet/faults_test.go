@@ -25,6 +25,16 @@ func both(servers, clients int) geometry.Params {
 	return p
 }
 
+// apart is the same with one server to submit to and mailboxes at the others, so
+// that clients have two sessions.
+func apart(p geometry.Params) geometry.Params {
+	for i := range p.Servers {
+		p.Servers[i].Roles = geometry.Routing | geometry.Storage
+	}
+	p.Servers[0].Roles = geometry.Ingestion | geometry.Routing
+	return p
+}
+
 // One seed replays everything, at any number of workers.
 func TestReplay(t *testing.T) {
 	run := func(workers int) *View {
@@ -58,6 +68,9 @@ func TestFaults(t *testing.T) {
 			cfg := Config{
 				Params: both(servers, 40), Simulated: 40, Seed: seed, Workers: 1 + rng.IntN(2), LastEpoch: 10,
 				Faults: Faults{Delay: time.Duration(rng.IntN(100)) * time.Millisecond, Reorder: rng.IntN(2) == 0, Loss: []float64{0, 0.002, 0.01}[rng.IntN(3)]},
+			}
+			if seed%3 == 2 {
+				cfg.Params = apart(cfg.Params)
 			}
 			w, b := crowd(t, cfg, 3, 6)
 			for range rng.IntN(5) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/teems-go/teems/geometry"
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/epoch"
 	"github.com/teems-go/teems/internal/keys"
@@ -16,20 +17,29 @@ import (
 // under a wrong key, or from nobody are refused plainly, each for its reason,
 // and nothing is lost for the others.
 func TestBadCells(t *testing.T) {
-	w, b := crowd(t, Config{Params: both(3, 20), Simulated: 20, Seed: 4, LastEpoch: 8, Period: 10 * time.Second}, 2, 0)
+	t.Run("joint", func(t *testing.T) { badCells(t, both(3, 20), cell.RoleJoint) })
+	t.Run("apart", func(t *testing.T) { badCells(t, apart(both(3, 20)), cell.RoleIngestion) })
+}
+
+func badCells(t *testing.T, params geometry.Params, role uint8) {
+	w, b := crowd(t, Config{Params: params, Simulated: 20, Seed: 4, LastEpoch: 8, Period: 10 * time.Second}, 2, 0)
 	if err := w.Run(time.Minute, func() bool { return w.Committed() >= 2 }); err != nil {
 		t.Fatal(err)
 	}
 	c := w.clients[5]
 	g := w.Geometry
 	e := &c.ends[0]
+	if e.role != role {
+		t.Fatalf("the client's first session is in role %d", e.role)
+	}
+	typ, size := cell.UpType(role), cell.UpBytes(g, role)
 	open := w.Machine(e.server).Status().Open
-	good := make([]byte, g.SubmissionBytes())
+	good := make([]byte, size)
 	seal := func(sequence, ep uint64) []byte {
 		var nonce [cell.NonceBytes]byte
-		cell.PutUpNonce(&nonce, sequence, cell.TypeSubmission)
+		cell.PutUpNonce(&nonce, sequence, typ)
 		cluster := w.bytes32("cluster")
-		ad := cell.MakeAD(&cluster, cell.Up, e.role, cell.TypeSubmission, uint32(e.server))
+		ad := cell.MakeAD(&cluster, cell.Up, e.role, typ, uint32(e.server))
 		ad.SetEpoch(ep)
 		ad.SetClient(c.ID)
 		return e.up.Seal(nil, nonce[:], good, ad[:])
@@ -40,28 +50,28 @@ func TestBadCells(t *testing.T) {
 		send func()
 	}{
 		{"malformed", session.BadTag, func() {
-			c.SendSealed(0, cell.TypeSubmission, open, 1000, make([]byte, g.SubmissionBytes()+cell.TagBytes))
+			c.SendSealed(0, typ, open, 1000, make([]byte, size+cell.TagBytes))
 		}},
-		{"too short", session.WrongSize, func() { c.SendSealed(0, cell.TypeSubmission, open, 1001, make([]byte, 10)) }},
+		{"too short", session.WrongSize, func() { c.SendSealed(0, typ, open, 1001, make([]byte, 10)) }},
 		{"too long", session.WrongSize, func() {
-			c.SendSealed(0, cell.TypeSubmission, open, 1001, make([]byte, g.SubmissionBytes()+cell.TagBytes+1))
+			c.SendSealed(0, typ, open, 1001, make([]byte, size+cell.TagBytes+1))
 		}},
 		{"of another type", session.WrongSize, func() { c.SendSealed(0, cell.TypeControl, open, 1002, seal(1002, open)) }},
-		{"of an old epoch", session.WrongEpoch, func() { c.SendSealed(0, cell.TypeSubmission, open-1, 1003, seal(1003, open-1)) }},
-		{"of a future epoch", session.WrongEpoch, func() { c.SendSealed(0, cell.TypeSubmission, open+1, 1004, seal(1004, open+1)) }},
-		{"sealed for another epoch than it says", session.BadTag, func() { c.SendSealed(0, cell.TypeSubmission, open, 1005, seal(1005, open-1)) }},
-		{"under another sequence number than it says", session.BadTag, func() { c.SendSealed(0, cell.TypeSubmission, open, 1006, seal(1007, open)) }},
-		{"a second one", session.AlreadySubmitted, func() { c.SendSealed(0, cell.TypeSubmission, open, 1008, seal(1008, open)) }},
-		{"replayed", session.OldSequence, func() { c.SendSealed(0, cell.TypeSubmission, open, 1008, seal(1008, open)) }},
+		{"of an old epoch", session.WrongEpoch, func() { c.SendSealed(0, typ, open-1, 1003, seal(1003, open-1)) }},
+		{"of a future epoch", session.WrongEpoch, func() { c.SendSealed(0, typ, open+1, 1004, seal(1004, open+1)) }},
+		{"sealed for another epoch than it says", session.BadTag, func() { c.SendSealed(0, typ, open, 1005, seal(1005, open-1)) }},
+		{"under another sequence number than it says", session.BadTag, func() { c.SendSealed(0, typ, open, 1006, seal(1007, open)) }},
+		{"a second one", session.AlreadySubmitted, func() { c.SendSealed(0, typ, open, 1008, seal(1008, open)) }},
+		{"replayed", session.OldSequence, func() { c.SendSealed(0, typ, open, 1008, seal(1008, open)) }},
 		{"under a wrong key", session.BadTag, func() {
 			x := e.up
 			e.up = keys.Session([32]byte{1}, cell.Up, e.role, c.salt, [16]byte{})
-			c.SendSealed(0, cell.TypeSubmission, open, 1009, seal(1009, open))
+			c.SendSealed(0, typ, open, 1009, seal(1009, open))
 			e.up = x
 		}},
 		{"of a session that is not there", session.NotAttached, func() {
 			m := w.Machine(e.server)
-			m.Cells([]session.Cell{{Session: 1 << 40, Type: cell.TypeSubmission, Epoch: open, Sequence: 1, Sealed: seal(1, open)}})
+			m.Cells([]session.Cell{{Session: 1 << 40, Type: typ, Epoch: open, Sequence: 1, Sealed: seal(1, open)}})
 			for _, r := range m.Ready().Refused {
 				c.Refused = append(c.Refused, r.Code)
 			}
@@ -101,18 +111,20 @@ func TestFalseClaims(t *testing.T) {
 	prove := func(id uint32, role uint8, salt [16]byte) [16]byte {
 		return keys.AttachProof(keys.SimulatedClientKey(w.bytes32("simulated"), id), w.bytes32("cluster"), uint32(server), role, id, salt)
 	}
-	victim := w.clients[3]
-	m.Attach(1<<40, 3, cell.RoleStorage, victim.salt, prove(3, cell.RoleStorage, victim.salt)) // a replay
+	victim, role := w.clients[3], cell.RoleJoint
+	m.Attach(1<<40, 3, role, victim.salt, prove(3, role, victim.salt)) // a replay
 	for i := range uint64(10) {
-		m.Attach(1<<40+8+i, 3, cell.RoleStorage, [16]byte{byte(i)}, [16]byte{9}) // claims to be client 3
+		m.Attach(1<<40+8+i, 3, role, [16]byte{byte(i)}, [16]byte{9}) // claims to be client 3
 	}
-	m.Attach(1<<40+1, 999, cell.RoleStorage, [16]byte{}, prove(999, cell.RoleStorage, [16]byte{}))
+	m.Attach(1<<40+1, 999, role, [16]byte{}, prove(999, role, [16]byte{}))
 	neighbour := uint32(3 + 1 - 2*(3%2)) // another server's client
-	m.Attach(1<<40+2, neighbour, cell.RoleStorage, [16]byte{}, prove(neighbour, cell.RoleStorage, [16]byte{}))
-	m.Attach(1<<40+3, 3, 7, [16]byte{}, prove(3, 7, [16]byte{}))
+	m.Attach(1<<40+2, neighbour, role, [16]byte{}, prove(neighbour, role, [16]byte{}))
+	for i, other := range []uint8{0, cell.RoleIngestion, cell.RoleStorage, 7} { // the right key, for another role
+		m.Attach(1<<40+3+uint64(i), 3, other, [16]byte{}, prove(3, other, [16]byte{}))
+	}
 	r := m.Ready()
-	if len(r.Refused) != 13 {
-		t.Errorf("%d attachments were refused, want 13", len(r.Refused))
+	if len(r.Refused) != 16 {
+		t.Errorf("%d attachments were refused, want 16", len(r.Refused))
 	}
 	for _, x := range r.Refused {
 		if x.Code != session.UnknownClient {

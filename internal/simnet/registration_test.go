@@ -107,7 +107,7 @@ func TestRegistration(t *testing.T) {
 		t.Fatalf("renewing client %d: %+v", c.ID, r)
 	}
 	c.Refused = nil
-	c.Send(0, cell.TypeSubmission, w.Machine(c.ends[0].server).Status().Open, make([]byte, w.Geometry.SubmissionBytes()))
+	c.Send(0, w.Machine(c.ends[0].server).Status().Open, make([]byte, cell.UpBytes(w.Geometry, c.ends[0].role)))
 	settle(t, w, w.Committed()+1)
 	if len(c.Refused) == 0 || c.Refused[0] != session.NotAttached {
 		t.Errorf("a cell under the old key: refused with %v", c.Refused)

@@ -127,6 +127,9 @@ func twins(t testing.TB, seed uint64, variant int, change func(*Config)) (*World
 	if seed%3 == 1 {
 		params.ID = geometry.IDChannel{Out: 2, Contact: 3, Open: true}
 	}
+	if seed%4 == 3 {
+		params = apart(params)
+	}
 	cfg := Config{
 		Params: params, Simulated: clients, Seed: seed, LastEpoch: 9,
 		Faults: Faults{Delay: 40 * time.Millisecond, Reorder: seed%2 == 0, Loss: 0.001},
@@ -211,12 +214,12 @@ func TestPlantedLeaks(t *testing.T) {
 		},
 		"an acknowledgement whose length depends on content": func(w func() *World, cfg *Config) {
 			cfg.Cells = func(_ int, c *epoch.ClientCells) {
-				if c.Type != cell.TypeDelivery {
+				if c.Type != cell.TypeDelivery && c.Type != cell.TypeJointDelivery {
 					return
 				}
 				for _, x := range w().clients {
-					if e := &x.ends[1]; len(e.plain) > 0 && !x.Corrupt && cell.Control(e.plain).Request(w().Geometry.ControlRequest(1)).Kind() == 0 {
-						w().View.Note(Seen{Kind: "acknowledgement", From: fmt.Sprint("client ", x.ID), Size: len(e.plain) - 32})
+					if k := x.control(); k != nil && !x.Corrupt && k.Request(w().Geometry.ControlRequest(1)).Kind() == 0 {
+						w().View.Note(Seen{Kind: "acknowledgement", From: fmt.Sprint("client ", x.ID), Size: len(k) - 32})
 					}
 				}
 			}
@@ -247,12 +250,12 @@ func TestPlantedLeaks(t *testing.T) {
 		},
 		"a skipped dummy seal": func(w func() *World, cfg *Config) {
 			cfg.Cells = func(from int, c *epoch.ClientCells) {
-				if c.Type != cell.TypeDelivery || from != 0 {
+				if c.Type != cell.TypeDelivery && c.Type != cell.TypeJointDelivery || from != 0 {
 					return
 				}
 				for i, id := range slices.Clone(c.Sessions) {
 					x := w().sessions[id]
-					if x == nil || x.Corrupt || x.ends[1].plain == nil {
+					if x == nil || x.Corrupt || x.control() == nil {
 						continue
 					}
 					// The server knows the mailbox; here the client's own view of it will do.
@@ -326,7 +329,7 @@ func twinsInto(t testing.TB, into **World, seed uint64, variant int, change func
 
 // peek opens a delivery that is about to be sent.
 func (c *Client) peek(b *epoch.ClientCells, i int) cell.Delivery {
-	e := &c.ends[1]
+	e := &c.ends[c.end(cell.RoleStorage)]
 	var nonce [cell.NonceBytes]byte
 	cell.PutDownNonce(&nonce, b.Epoch, b.Attempt, b.Type)
 	cluster := c.world.bytes32("cluster")
@@ -338,5 +341,6 @@ func (c *Client) peek(b *epoch.ClientCells, i int) cell.Delivery {
 	if err != nil {
 		return nil
 	}
-	return plain
+	_, d := cell.CutDown(c.world.Geometry, e.role, plain)
+	return d
 }

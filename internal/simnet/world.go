@@ -255,10 +255,10 @@ func (w *World) pump(s *server) {
 			w.sendPeer(s.index, &r.Peers[i])
 		}
 		for _, a := range r.Attached {
-			w.toClient(s.index, a.Session, "attached", geometry.AttachedBytes, func(c *Client, role int) { c.attached(role, a) })
+			w.toClient(s.index, a.Session, "attached", geometry.AttachedBytes, func(c *Client, at int) { c.attached(at) })
 		}
 		for _, x := range r.Refused {
-			w.toClient(s.index, x.Session, "refused", geometry.RefusedBytes, func(c *Client, role int) { c.refused(role, x) })
+			w.toClient(s.index, x.Session, "refused", geometry.RefusedBytes, func(c *Client, _ int) { c.Refused = append(c.Refused, x.Code) })
 		}
 		for i := range r.Cells {
 			w.sendCells(s.index, &r.Cells[i])

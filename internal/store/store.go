@@ -113,13 +113,22 @@ func (m *Machine) Place() record.Table {
 	return boxes
 }
 
+// Controls is where control cells lie: cell i begins at First + i*Stride of Data.
+type Controls struct {
+	Data          []byte
+	First, Stride int
+}
+
 // Answer answers the requests of the control cells: clients[i] (public) sent
-// controls[i]. The answers of clients[i] are written at answers[at(i)], Requests
-// of them. Watermarks move in slots, which is a copy that the epoch may drop.
-func (m *Machine) Answer(epoch uint64, dir *token.Directory, slots *token.Slots, clients []uint32, controls []byte, answers []byte) error {
+// the i-th. Their answers lie one behind the other in answers, Requests for each
+// client. Watermarks move in slots, which is a copy that the epoch may drop.
+func (m *Machine) Answer(epoch uint64, dir *token.Directory, slots *token.Slots, clients []uint32, controls Controls, answers []byte) error {
 	g := m.g
 	return m.issuer.Issue(epoch, dir, slots,
-		token.Requests{Data: controls, First: g.ControlRequest(0), Control: g.ControlBytes(), PerClient: g.Requests(), Clients: clients},
+		token.Requests{
+			Data: controls.Data, First: controls.First + g.ControlRequest(0), Control: controls.Stride,
+			PerClient: g.Requests(), Clients: clients,
+		},
 		token.Answers{Data: answers, First: 0, Delivery: g.Requests() * cell.AnswerBytes})
 }
 

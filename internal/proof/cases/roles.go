@@ -269,7 +269,9 @@ var Roles = []Case{
 			must(slots.Grow(v, uint32(b.N)))
 		}
 		answers := make([]byte, n*w.g.Requests()*cell.AnswerBytes)
-		return func() { must(m.Answer(now, w.dir, slots.Clone(), w.storing, controls, answers)) }
+		return func() {
+			must(m.Answer(now, w.dir, slots.Clone(), w.storing, store.Controls{Data: controls, Stride: width}, answers))
+		}
 	}},
 	{Name: "store.Acknowledged", make: func(b *Builder) func() {
 		control := b.bytes(cell.ControlHeader)
