@@ -37,6 +37,7 @@ func (g *Geometry) Sizes(n Numbers) []Size {
 	row, taken := g.RowBytes(), TagBytes+1
 	return []Size{
 		{"submissions", bytes(n.Clients, g.SubmissionBytes()+taken)},
+		// A joint cell is counted as two, with the tag and the mark of both.
 		{"control cells", bytes(n.Mailboxes, g.ControlBytes()+taken)},
 		// A table is given back when its records have been sent, and the next
 		// role's takes its memory; it is one more while a link is slow to take them.

@@ -325,13 +325,11 @@ func (s *Server) answer(dir *token.Directory, run []uint32, rows rows) error {
 	g, t := s.cfg.Geometry, s.attempt
 	h, at := s.shardOf(run[0])
 	width := h.sessions.CellBytes()
-	controls := store.Controls{Data: h.taken.Cells[at*width : (at+len(run))*width], Stride: width}
-	if h.sessions.Role() == cell.RoleJoint {
-		controls.First = g.SubmissionBytes()
-	}
+	// From the first control cell on; the others are as far apart as whole cells.
+	_, controls := cell.CutUp(g, h.sessions.Role(), h.taken.Cells[at*width:(at+len(run))*width])
 	first, _ := rows.of(run[0])
 	answers := g.Requests() * cell.AnswerBytes
-	return s.store.Answer(t.epoch, dir, t.out.slots, run, controls, t.out.answers[first*answers:(first+len(run))*answers])
+	return s.store.Answer(t.epoch, dir, t.out.slots, run, width, controls, t.out.answers[first*answers:(first+len(run))*answers])
 }
 
 // later is the greater of two epochs, without a branch.

@@ -113,21 +113,15 @@ func (m *Machine) Place() record.Table {
 	return boxes
 }
 
-// Controls is where control cells lie: cell i begins at First + i*Stride of Data.
-type Controls struct {
-	Data          []byte
-	First, Stride int
-}
-
-// Answer answers the requests of the control cells: clients[i] (public) sent
-// the i-th. Their answers lie one behind the other in answers, Requests for each
-// client. Watermarks move in slots, which is a copy that the epoch may drop.
-func (m *Machine) Answer(epoch uint64, dir *token.Directory, slots *token.Slots, clients []uint32, controls Controls, answers []byte) error {
+// Answer answers the requests of control cells: that of clients[i] (public)
+// begins at i*stride of controls. The answers lie one behind the other in answers,
+// Requests for each client. Watermarks move in slots, which is a copy that the
+// epoch may drop.
+func (m *Machine) Answer(epoch uint64, dir *token.Directory, slots *token.Slots, clients []uint32, stride int, controls, answers []byte) error {
 	g := m.g
 	return m.issuer.Issue(epoch, dir, slots,
 		token.Requests{
-			Data: controls.Data, First: controls.First + g.ControlRequest(0), Control: controls.Stride,
-			PerClient: g.Requests(), Clients: clients,
+			Data: controls, First: g.ControlRequest(0), Control: stride, PerClient: g.Requests(), Clients: clients,
 		},
 		token.Answers{Data: answers, First: 0, Delivery: g.Requests() * cell.AnswerBytes})
 }

@@ -25,10 +25,10 @@ type Cluster struct {
 	id       [32]byte
 	servers  []*epoch.Server
 	n        int
-	up       [][2]session.AEAD // by client: ingestion, storage
-	subs     [][]session.Cell  // by server
-	perm     []int             // who sends to whom
-	kinds    []int             // and what
+	up       [][]session.AEAD // by client and home
+	subs     [][]session.Cell // by server
+	perm     []int            // who sends to whom
+	kinds    []int            // and what
 	epoch    uint64
 	Sealed   int // cells sealed for clients
 }
@@ -47,8 +47,8 @@ func sessionOf(id uint32, role uint8) uint64 { return uint64(id)<<2 | uint64(rol
 // secret; so then is every plaintext that it opens.
 type serverKeys struct {
 	*keys.Server
-	mark    Marker
-	control int // bytes of a control cell; a submission has more
+	mark Marker
+	g    *geometry.Geometry
 }
 
 // AEAD makes an AEAD that marks as public, in what a client submits, the fields
@@ -77,17 +77,27 @@ type opener struct {
 
 func (o opener) Open(dst, nonce, sealed, ad []byte) ([]byte, error) {
 	plain, err := o.AEAD.Open(dst, nonce, sealed, ad)
-	if err == nil {
-		acknowledges := 8
-		if len(plain) == o.k.control {
-			acknowledges = 40
-		}
-		o.k.mark.Public(plain[len(dst):][:acknowledges])
+	if err != nil {
+		return plain, err
 	}
-	return plain, err
+	said := plain[len(dst):]
+	for _, role := range []uint8{cell.RoleIngestion, cell.RoleStorage, cell.RoleJoint} {
+		if len(said) != cell.UpBytes(o.k.g, role) {
+			continue
+		}
+		sub, control := cell.CutUp(o.k.g, role, said)
+		if sub != nil {
+			o.k.mark.Public(sub[:8])
+		}
+		if control != nil {
+			o.k.mark.Public(control[:40])
+		}
+	}
+	return plain, nil
 }
 
-// channelParams are those of a cluster of m servers with all roles.
+// channelParams are those of a cluster of m servers with all roles, and one that
+// only takes submissions: some clients have one session then, some two.
 func channelParams(channel string, n, m int) geometry.Params {
 	p := geometry.Params{Capacity: n, CellBytes: 64, DeliveryEpochs: 2}
 	if channel != "token" {
@@ -99,17 +109,19 @@ func channelParams(channel string, n, m int) geometry.Params {
 	for range m {
 		p.Servers = append(p.Servers, geometry.Server{Roles: geometry.AllRoles, Weight: 1})
 	}
+	p.Servers = append(p.Servers, geometry.Server{Roles: geometry.Ingestion, Weight: 1})
 	return p
 }
 
-// NewCluster makes m servers with n clients attached. channel is id, token or
-// both.
+// NewCluster makes m servers, and one that only takes submissions, with n clients
+// attached. channel is id, token or both.
 func NewCluster(channel string, n, m int, mark Marker) *Cluster {
 	g, err := geometry.New(channelParams(channel, n, m))
 	must(err)
 	if g.ControlBytes() == g.SubmissionBytes() {
-		panic("cells of the two roles cannot be told apart by their length")
+		panic("cells of the roles cannot be told apart by their length")
 	}
+	m = g.Servers()
 	c := &Cluster{g: g, n: n, id: [32]byte{1}, subs: make([][]session.Cell, m)}
 	c.schedule = keys.New(keys.Master{2}, c.id, era)
 	master, seed := &keys.Master{2}, &[32]byte{3}
@@ -118,7 +130,7 @@ func NewCluster(channel string, n, m int, mark Marker) *Cluster {
 	for i := range m {
 		s, err := epoch.New(epoch.Config{
 			Geometry: g, Self: i, Cluster: c.id, Era: era, Simulated: n, Boot: boot(i), Workers: 1,
-			Keys:  serverKeys{keys.NewServer(keys.New(*master, c.id, era), *seed, 1), mark, g.ControlBytes()},
+			Keys:  serverKeys{keys.NewServer(keys.New(*master, c.id, era), *seed, 1), mark, g},
 			Store: forget{}, Memory: record.Heap{},
 			// State tags are fresh random bits that depend on nothing: public.
 			Random: rand.Reader,
@@ -135,11 +147,10 @@ func NewCluster(channel string, n, m int, mark Marker) *Cluster {
 	}
 	for id := range uint32(n) {
 		key := keys.SimulatedClientKey([32]byte{3}, id)
-		var up [2]session.AEAD
-		for r, at := range c.at(id) {
-			role := uint8(r + 1)
-			c.servers[at].Attach(sessionOf(id, role), id, role, [16]byte{}, keys.AttachProof(key, c.id, uint32(at), role, id, [16]byte{}))
-			up[r] = keys.Session(key, cell.Up, role, [16]byte{}, boot(at))
+		var up []session.AEAD
+		for _, h := range cell.Homes(g, id) {
+			c.servers[h.Server].Attach(sessionOf(id, h.Role), id, h.Role, [16]byte{}, keys.AttachProof(key, c.id, uint32(h.Server), h.Role, id, [16]byte{}))
+			up = append(up, keys.Session(key, cell.Up, h.Role, [16]byte{}, boot(h.Server)))
 		}
 		c.up = append(c.up, up)
 	}
@@ -156,42 +167,38 @@ func (c *Cluster) Draw(r *mrand.Rand) {
 	}
 }
 
-func (c *Cluster) at(id uint32) [2]int {
-	return [2]int{c.g.Ingestions()[c.g.IngestionOf(id)], c.g.Storages()[c.g.StorageOf(id)]}
-}
-
 // submit seals every client's cells for an epoch: of eight clients about one
 // sends dummies, one a bad token, one to nobody, one to client 0.
 func (c *Cluster) submit(e uint64) {
 	for i := range c.subs {
 		c.subs[i] = c.subs[i][:0]
 	}
-	sub, ctl := make([]byte, c.g.SubmissionBytes()), make([]byte, c.g.ControlBytes())
+	both := make([]byte, c.g.JointSubmissionBytes())
+	sub, ctl := cell.CutUp(c.g, cell.RoleJoint, both)
 	for id := range uint32(c.n) {
-		clear(sub)
-		clear(ctl)
-		cell.Submission(sub).SetResultsThrough(e - 1)
+		clear(both)
+		sub.SetResultsThrough(e - 1)
 		for j := range c.g.Outs() {
-			m := cell.Submission(sub).Message(c.g.SubmissionCell(j), c.g.MessageBytes())
+			m := sub.Message(c.g.SubmissionCell(j), c.g.MessageBytes())
 			c.message(m, e, id, j >= c.g.Params().ID.Out)
 		}
 		for j := range c.g.Requests() {
-			q := cell.Control(ctl).Request(c.g.ControlRequest(j))
+			q := ctl.Request(c.g.ControlRequest(j))
 			q.SetKind(uint8(c.kinds[id] % 3))
 			q.SetSender(uint32(c.perm[id]))
 			q.SetE1(e + 2)
 			q.SetE2(e + 3)
 		}
-		for r, plain := range [][]byte{sub, ctl} {
-			role, typ, at := uint8(r+1), uint16(r+1), c.at(id)[r]
+		for j, h := range cell.Homes(c.g, id) {
+			typ, plain := cell.UpType(h.Role), [][]byte{nil, sub, ctl, both}[h.Role]
 			var nonce [cell.NonceBytes]byte
 			cell.PutUpNonce(&nonce, e, typ)
-			ad := cell.MakeAD(&c.id, cell.Up, role, typ, uint32(at))
+			ad := cell.MakeAD(&c.id, cell.Up, h.Role, typ, uint32(h.Server))
 			ad.SetEpoch(e)
 			ad.SetClient(id)
-			c.subs[at] = append(c.subs[at], session.Cell{
-				Session: sessionOf(id, role), Type: typ, Epoch: e, Sequence: e,
-				Sealed: c.up[id][r].Seal(nil, nonce[:], plain, ad[:]),
+			c.subs[h.Server] = append(c.subs[h.Server], session.Cell{
+				Session: sessionOf(id, h.Role), Type: typ, Epoch: e, Sequence: e,
+				Sealed: c.up[id][j].Seal(nil, nonce[:], plain, ad[:]),
 			})
 		}
 	}

@@ -270,7 +270,7 @@ var Roles = []Case{
 		}
 		answers := make([]byte, n*w.g.Requests()*cell.AnswerBytes)
 		return func() {
-			must(m.Answer(now, w.dir, slots.Clone(), w.storing, store.Controls{Data: controls, Stride: width}, answers))
+			must(m.Answer(now, w.dir, slots.Clone(), w.storing, width, controls, answers))
 		}
 	}},
 	{Name: "store.Acknowledged", make: func(b *Builder) func() {
