@@ -152,7 +152,7 @@ func newClusterOf(tb testing.TB, channel string, n int, servers []geometry.Role,
 		for id := range uint32(n) {
 			for j, h := range cell.Homes(g, id) {
 				if h.Server == i {
-					s.Attach(sessionOf(id, h.Role), id, h.Role, [16]byte{}, attachProof(i, id, h.Role, [16]byte{}))
+					s.Attach(c.session(id, h.Role), id, h.Role, [16]byte{}, attachProof(i, id, h.Role, [16]byte{}))
 					key := keys.SimulatedClientKey([32]byte{3}, id)
 					if c.up[id][j] = c.aead; c.aead == nil {
 						c.up[id][j] = keys.Session(key, cell.Up, h.Role, [16]byte{}, boot(i))
@@ -168,8 +168,17 @@ func newClusterOf(tb testing.TB, channel string, n int, servers []geometry.Role,
 	return c
 }
 
-// sessionOf is the number of a client's session with its server of a role.
-func sessionOf(id uint32, role uint8) uint64 { return uint64(id)<<2 | uint64(role) }
+// session is the number of a client's session with its server of a role: one link
+// for each virtual shard and role, on which numbers are dense, as a gateway's are.
+func (c *cluster) session(id uint32, role uint8) uint64 {
+	shards := uint32(c.g.VirtualShards())
+	return uint64(id%shards+1)<<34 | uint64(role)<<32 | uint64(id/shards)
+}
+
+// client is whose session it is.
+func (c *cluster) client(session uint64) uint32 {
+	return uint32(session)*uint32(c.g.VirtualShards()) + uint32(session>>34) - 1
+}
 
 // mailbox is where a client's mailbox is.
 func (c *cluster) mailbox(id uint32) cell.Home {
@@ -217,7 +226,7 @@ func (c *cluster) submit(e uint64) {
 			from := len(sealed[at])
 			sealed[at] = c.up[id][j].Seal(sealed[at], nonce[:], plain, ad[:])
 			c.subs[at] = append(c.subs[at], session.Cell{
-				Session: sessionOf(id, h.Role), Type: typ, Epoch: e, Sequence: e, Sealed: sealed[at][from:],
+				Session: c.session(id, h.Role), Type: typ, Epoch: e, Sequence: e, Sealed: sealed[at][from:],
 			})
 		}
 	}
@@ -292,7 +301,7 @@ func (c *cluster) read(b *epoch.ClientCells) {
 	if !delivers(b.Type) || len(b.Sessions) == 0 {
 		return
 	}
-	if d := c.delivery(uint32(b.Sessions[0]>>2), b.Type, b.Epoch, b.Attempt, b.Cell(0)); d != nil {
+	if d := c.delivery(c.client(b.Sessions[0]), b.Type, b.Epoch, b.Attempt, b.Cell(0)); d != nil {
 		c.head = d.Head()
 	} // else it is of a session of a test's own
 }

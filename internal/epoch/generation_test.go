@@ -19,7 +19,7 @@ func TestTokensOfAnEarlierState(t *testing.T) {
 		delivered := 0
 		for _, x := range c.drain() {
 			if x.typ == cell.TypeJointDelivery {
-				d := cell.Delivery(c.open(t, x, uint32(x.session>>2)))
+				d := cell.Delivery(c.open(t, x, c.client(x.session)))
 				delivered += int(d.Cell(c.g.DeliveryCell(0), c.g.DeliveryCellBytes()).Kind())
 			}
 		}

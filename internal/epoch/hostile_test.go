@@ -203,7 +203,7 @@ func TestBacklogIsSentOnce(t *testing.T) {
 		cell.PutUpNonce(&nonce, 100+i, cell.TypeJointSubmission)
 		ad := cell.MakeAD(&c.id, cell.Up, cell.RoleJoint, cell.TypeJointSubmission, 0)
 		ad.SetEpoch(epochs + 1)
-		x := session.Cell{Session: []uint64{999, 3}[i%2], Type: cell.TypeJointSubmission, Epoch: epochs + 1, Sequence: 100 + i,
+		x := session.Cell{Session: []uint64{999, c.session(0, cell.RoleJoint)}[i%2], Type: cell.TypeJointSubmission, Epoch: epochs + 1, Sequence: 100 + i,
 			Sealed: up.Seal(nil, nonce[:], make([]byte, c.g.JointSubmissionBytes()), ad[:])}
 		batch = append(batch, x)
 	}
@@ -237,7 +237,7 @@ func TestReplayTakesNothingOver(t *testing.T) {
 	s.Ready()
 	var victim session.Cell
 	for _, x := range c.subs[0] {
-		if x.Session == 0<<2|3 {
+		if x.Session == c.session(0, cell.RoleJoint) {
 			victim = x
 		}
 	}

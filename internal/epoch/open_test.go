@@ -104,7 +104,7 @@ func outcomeOpensNextEpoch(t *testing.T, c *cluster, sessions int) {
 			if !delivers(x.typ) {
 				continue
 			}
-			d := cell.Delivery(c.open(t, x, uint32(x.session>>2)))
+			d := cell.Delivery(c.open(t, x, c.client(x.session)))
 			mac := c.schedule.HeadMAC(e, [32]byte(d.Head()))
 			if d.Open() != e+1 || !bytes.Equal(d.HeadMAC(), mac[:]) {
 				t.Errorf("the delivery of epoch %d opens %d, with head MAC %x, want %x", e, d.Open(), d.HeadMAC(), mac)
@@ -148,7 +148,7 @@ func TestAnnouncedToTheRest(t *testing.T) {
 	c.submit(2)
 	batch := c.subs[0]
 	for i := range batch {
-		if batch[i].Session == 1<<2|3 {
+		if batch[i].Session == c.session(1, cell.RoleJoint) {
 			batch[i].Session = moved
 		}
 	}
@@ -157,7 +157,7 @@ func TestAnnouncedToTheRest(t *testing.T) {
 	c.propose(t, 2)
 	cells = c.drain()
 	want("moved", cells, moved, 0, 1)
-	want("displaced", cells, 1<<2|3, 3, 0)
+	want("displaced", cells, c.session(1, cell.RoleJoint), 3, 0)
 	want("without a proof", cells, claims, 3, 0)
 }
 
@@ -176,7 +176,7 @@ func TestAttachedWhileRouted(t *testing.T) {
 	c.submit(2)
 	var mine []session.Cell
 	for _, x := range c.subs[at] {
-		if x.Session == 3<<2|3 {
+		if x.Session == c.session(3, cell.RoleJoint) {
 			x.Session = 999
 			mine = append(mine, x)
 		}
@@ -219,14 +219,14 @@ func sentAgainIsTheSame(t *testing.T, c *cluster, least int) {
 		c.submit(e)
 		for i, s := range c.servers {
 			for _, x := range c.subs[i] {
-				if e == 1 || x.Session>>2 != 5 { // client 5 acknowledges nothing
+				if e == 1 || c.client(x.Session) != 5 { // client 5 acknowledges nothing
 					s.Cells([]session.Cell{x})
 				}
 			}
 		}
 		c.propose(t, e)
 		for _, x := range c.drain() {
-			if x.session>>2 == 5 && x.typ != cell.TypeAnnouncement {
+			if c.client(x.session) == 5 && x.typ != cell.TypeAnnouncement {
 				first[[2]uint64{uint64(x.typ), x.epoch}] = x.sealed
 			}
 		}
@@ -237,7 +237,7 @@ func sentAgainIsTheSame(t *testing.T, c *cluster, least int) {
 		s.Attach(id, 5, h.Role, [16]byte{}, attachProof(h.Server, 5, h.Role, [16]byte{}))
 		c.submit(5)
 		for _, x := range c.subs[h.Server] {
-			if x.Session == sessionOf(5, h.Role) {
+			if x.Session == c.session(5, h.Role) {
 				x.Session = id
 				s.Cells([]session.Cell{x})
 			}
