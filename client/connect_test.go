@@ -127,7 +127,7 @@ func TestSilentGateway(t *testing.T) {
 		far.Close()
 		n++
 	}
-	if n < 2 {
-		t.Errorf("%d connections to the silent gateway", n)
+	if n == 0 {
+		t.Error("no connection to the silent gateway")
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/wire"
 )
 
@@ -62,25 +61,8 @@ func (s *simulation) endsOf(server int) []*end {
 	return out
 }
 
-// sessionOf numbers an end's session: twice its client, and one more for the
-// second of two ends, that for storage.
-func sessionOf(e *end) uint32 {
-	if e.role == cell.RoleStorage {
-		return e.c.id<<1 | 1
-	}
-	return e.c.id << 1
-}
-
-// endOf is the end of a session, nil if there is none.
-func (s *simulation) endOf(session uint32) *end {
-	i, j := int(session>>1), int(session&1)
-	if i >= len(s.clients) || j >= len(s.clients[i].ends) {
-		return nil
-	}
-	return &s.clients[i].ends[j]
-}
-
-// link serves all clients of one server.
+// link serves all clients of one server. A session's number is its place among
+// the ends.
 func (s *simulation) link(ctx context.Context, address string, ends []*end) error {
 	conn, err := dialStarting(ctx, address)
 	if err != nil {
@@ -92,9 +74,9 @@ func (s *simulation) link(ctx context.Context, address string, ends []*end) erro
 	out := wire.NewWriter(conn)
 	out.PutBytes(wire.Preamble{Service: wire.ServiceGateway}.Append(nil))
 	var front wire.FrontAttach
-	for _, e := range ends {
+	for i, e := range ends {
 		a := s.attachment(e)
-		front = wire.FrontAttach{Session: sessionOf(e), Role: e.role, Client: a.Client, Salt: a.Salt, Proof: a.Proof}
+		front = wire.FrontAttach{Session: uint32(i), Role: e.role, Client: a.Client, Salt: a.Salt, Proof: a.Proof}
 		out.Put(&front)
 		if out.Size() >= flushFrom {
 			if err := out.Flush(); err != nil {
@@ -105,7 +87,7 @@ func (s *simulation) link(ctx context.Context, address string, ends []*end) erro
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	err = s.answerAll(conn, wire.NewReader(conn, linkBuffer))
+	err = s.answerAll(conn, wire.NewReader(conn, linkBuffer), ends)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -126,8 +108,9 @@ func dialStarting(ctx context.Context, address string) (net.Conn, error) {
 	}
 }
 
-// answerAll reads a server's frames and writes the answers, many at once.
-func (s *simulation) answerAll(conn net.Conn, in *wire.Reader) error {
+// answerAll reads a server's frames and writes the answers, many at once. ends
+// are by session.
+func (s *simulation) answerAll(conn net.Conn, in *wire.Reader, ends []*end) error {
 	limits := wire.ToGateway(s.g)
 	sc := s.newScratch()
 	sc.out = sc.out[:0]
@@ -156,11 +139,10 @@ func (s *simulation) answerAll(conn net.Conn, in *wire.Reader) error {
 		if err != nil {
 			return err
 		}
-		e := s.endOf(session)
-		if e == nil {
+		if int(session) >= len(ends) {
 			return fmt.Errorf("%w: a frame for session %d, which there is not", ErrProtocol, session)
 		}
-		if err := s.frame(e, typ, rest, int64(session), sc); err != nil {
+		if err := s.frame(ends[session], typ, rest, int64(session), sc); err != nil {
 			return err
 		}
 	}
