@@ -49,7 +49,13 @@ func rows(data []byte, width, first, count int) {
 	}
 }
 
-const notWords = "kernel: length is not a multiple of 8"
+// twoRows returns the width of two rows.
+func twoRows(a, b []byte) int {
+	if len(a) != len(b) || len(a)%8 != 0 {
+		panic("kernel: lengths differ or are no multiples of 8")
+	}
+	return len(a)
+}
 
 func sameLength(a, b int) {
 	if a != b {
@@ -61,34 +67,20 @@ func sameLength(a, b int) {
 // true. They must not overlap. Oblivious in m and the contents; linear in the
 // length, which is public.
 func CondSwap(m choice.Mask, a, b []byte) {
-	sameLength(len(a), len(b))
-	if len(a) == 0 {
-		return
-	}
-	if len(a)%8 != 0 {
-		panic(notWords)
-	}
 	if traceOn {
-		trace("CondSwap", unsafe.Pointer(&a[0]), unsafe.Pointer(&b[0]), len(a))
+		trace("CondSwap", unsafe.Pointer(unsafe.SliceData(a)), unsafe.Pointer(unsafe.SliceData(b)), len(a))
 	}
-	swapRowBest(unsafe.Pointer(&a[0]), unsafe.Pointer(&b[0]), len(a), uint64(m))
+	condSwap(a, b, uint64(m))
 }
 
 // CondCopy copies src over dst, equally long in multiples of 8 bytes, where m
 // is true; dst is rewritten either way. Oblivious in m and the contents;
 // linear in the length, which is public.
 func CondCopy(m choice.Mask, dst, src []byte) {
-	sameLength(len(dst), len(src))
-	if len(dst) == 0 {
-		return
-	}
-	if len(dst)%8 != 0 {
-		panic(notWords)
-	}
 	if traceOn {
-		trace("CondCopy", unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), len(dst))
+		trace("CondCopy", unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), len(dst))
 	}
-	copyRowBest(unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), len(dst), uint64(m))
+	condCopy(dst, src, uint64(m))
 }
 
 // SwapRamp exchanges rows lo+i and hi+i, for i < count, where bit number shift

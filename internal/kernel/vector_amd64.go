@@ -20,25 +20,27 @@ type pass struct {
 	shift                                 [3]uint64 // by which the lanes are shifted
 }
 
-func swapRowBest(a, b unsafe.Pointer, width int, m uint64) {
+func condSwap(a, b []byte, m uint64) {
+	p, q, width := unsafe.SliceData(a), unsafe.SliceData(b), twoRows(a, b)
 	switch active {
 	case withAVX512:
-		condSwapAVX512((*byte)(a), (*byte)(b), width, m)
+		condSwapAVX512(p, q, width, m)
 	case withAVX2:
-		condSwapAVX2((*byte)(a), (*byte)(b), width, m)
+		condSwapAVX2(p, q, width, m)
 	default:
-		swapRow(a, b, width, m)
+		swapRow(unsafe.Pointer(p), unsafe.Pointer(q), width, m)
 	}
 }
 
-func copyRowBest(dst, src unsafe.Pointer, width int, m uint64) {
+func condCopy(dst, src []byte, m uint64) {
+	p, q, width := unsafe.SliceData(dst), unsafe.SliceData(src), twoRows(dst, src)
 	switch active {
 	case withAVX512:
-		condCopyAVX512((*byte)(dst), (*byte)(src), width, m)
+		condCopyAVX512(p, q, width, m)
 	case withAVX2:
-		condCopyAVX2((*byte)(dst), (*byte)(src), width, m)
+		condCopyAVX2(p, q, width, m)
 	default:
-		copyRow(dst, src, width, m)
+		copyRow(unsafe.Pointer(p), unsafe.Pointer(q), width, m)
 	}
 }
 

@@ -7,8 +7,13 @@ import "unsafe"
 // Without vector instructions there is one implementation.
 const active = portable
 
-func swapRowBest(a, b unsafe.Pointer, width int, m uint64) { swapRow(a, b, width, m) }
-func copyRowBest(a, b unsafe.Pointer, width int, m uint64) { copyRow(a, b, width, m) }
+func condSwap(a, b []byte, m uint64) {
+	swapRow(unsafe.Pointer(unsafe.SliceData(a)), unsafe.Pointer(unsafe.SliceData(b)), twoRows(a, b), m)
+}
+
+func condCopy(dst, src []byte, m uint64) {
+	copyRow(unsafe.Pointer(unsafe.SliceData(dst)), unsafe.Pointer(unsafe.SliceData(src)), twoRows(dst, src), m)
+}
 
 func swapRamp(data unsafe.Pointer, width, lo, hi, count int, c uint64, shift uint) {
 	swapRampPortable(data, width, lo, hi, count, c, shift)
