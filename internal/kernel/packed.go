@@ -27,17 +27,36 @@ func PackedLevels(words int) int {
 	return n
 }
 
+// WordLimit is above all words that PackWords takes. A word that is not below it
+// comes out lessened where there is AVX2 alone: its upper half becomes that of
+// WordLimit-1.
+const WordLimit = 1<<63 - 1<<53
+
 // PackWords copies words to packed elements of one word, which may be in the
 // same place.
 func PackWords(dst, src []uint64) {
-	fillUp(dst, copyWords(dst, src))
-	bias(dst)
+	if !signed() {
+		fillUp(dst, copyWords(dst, src))
+		return
+	}
+	whole := len(src) / groupLanes() * groupLanes()
+	packWords(dst[:whole], src[:whole])
+	rest := dst[whole:]
+	fillUp(rest, copy(rest, src[whole:]))
+	packWords(rest, rest)
 }
 
 // UnpackWords undoes PackWords; it changes src.
 func UnpackWords(dst, src []uint64) {
-	bias(src)
-	copyWords(dst, src)
+	if !signed() {
+		copyWords(dst, src)
+		return
+	}
+	whole := len(dst) / groupLanes() * groupLanes()
+	unpackWords(dst[:whole], src[:whole])
+	rest := src[whole:]
+	unpackWords(rest, rest)
+	copy(dst[whole:], rest)
 }
 
 // copyWords is copy, but for words that are there already.

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"math"
 	"slices"
 	"testing"
 )
@@ -28,14 +29,25 @@ func checkPacked(t *testing.T) {
 			heads[i] = [4]uint64{r.Uint64N(3) << 62, r.Uint64N(3), keys[i], values[i]}
 		}
 		k, v, h := slices.Clone(keys), slices.Clone(values), slices.Clone(heads)
+		words := make([]uint64, n)
+		for i := range words {
+			words[i] = values[i] % WordLimit
+		}
 		one, two, four := room(1), room(2), room(4)
-		PackWords(one, keys)
+		PackWords(one, words)
 		PackPairs(two, keys, values)
 		PackHeaders(four, heads)
 		clear(k)
 		UnpackWords(k, slices.Clone(one))
-		if !slices.Equal(k, keys) {
+		if !slices.Equal(k, words) {
 			t.Errorf("n %d: words", n)
+		}
+		if copy(one, words) == len(one) { // in the same place
+			PackWords(one, one)
+			UnpackWords(one, one)
+			if !slices.Equal(one, words) {
+				t.Errorf("n %d: words in place", n)
+			}
 		}
 		UnpackPairs(k, v, slices.Clone(two))
 		UnpackHeaders(h, slices.Clone(four))
@@ -55,4 +67,35 @@ func checkPacked(t *testing.T) {
 	mustPanic(t, "no whole block", func() { SortPacked(make([]uint64, 8), 1) })
 	mustPanic(t, "levels", func() { CleanPacked(make([]uint64, 512), 4, 8, 3, 0, 8) })
 	mustPanic(t, "positions", func() { FlipPacked(make([]uint64, 128), 1, 64, 1, 1, 64) })
+}
+
+// TestDoubles checks that AVX2 sorts nothing but positive normal finite
+// doubles, whatever the words, and that they are in the order of the words.
+func TestDoubles(t *testing.T) {
+	if active < withAVX2 {
+		t.Skip("no AVX2")
+	}
+	defer setImplementation(withAVX2)()
+	const seed = 9
+	r := random(seed)
+	words := []uint64{0, 1, 1<<32 - 1, 1 << 32, 1<<52 - 1, 1 << 52, 1<<62 - 1, 1 << 62, WordLimit - 1<<32, WordLimit - 2, WordLimit - 1}
+	good := len(words)
+	words = append(words, WordLimit, WordLimit+1, 1<<63-1<<52, 1<<63-1, 1<<63, 1<<63+1, 1<<63+1<<52, 1<<64-1<<52, 1<<64-1<<51, 1<<64-1)
+	for range 1000 {
+		words = append(words, r.Uint64()>>r.IntN(64))
+	}
+	base := PackedBase(1)
+	doubles := make([]uint64, (len(words)+base-1)/base*base)
+	PackWords(doubles, words)
+	for i, x := range doubles {
+		if f := math.Float64frombits(x); !(f >= 0x1p-1022 && f <= math.MaxFloat64) {
+			t.Errorf("seed %d: double %d is %x: %v", seed, i, x, f)
+		}
+		if i > 0 && i < good && math.Float64frombits(doubles[i-1]) >= math.Float64frombits(x) {
+			t.Errorf("%x and %x are not in order", words[i-1], words[i])
+		}
+		if i >= len(words) && x != math.Float64bits(math.MaxFloat64) {
+			t.Errorf("filled up with %x, which is not last", x)
+		}
+	}
 }

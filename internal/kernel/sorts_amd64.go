@@ -25,8 +25,23 @@ func packedWords() int {
 	return packedRegisters() * groupLanes()
 }
 
-// signed says whether the kernels compare signed words.
+// signed says whether the kernels compare signed words, or doubles where
+// elements are of one word.
 func signed() bool { return active == withAVX2 }
+
+// packWords turns whole groups of words into doubles in the same order.
+func packWords(dst, src []uint64) {
+	if len(dst) > 0 {
+		packWordsAVX2(&dst[0], &src[0], len(dst)/4)
+	}
+}
+
+// unpackWords undoes packWords.
+func unpackWords(dst, src []uint64) {
+	if len(dst) > 0 {
+		unpackWordsAVX2(&dst[0], &src[0], len(dst)/4)
+	}
+}
 
 // packHeaders packs whole groups of headers.
 func packHeaders(dst []uint64, src [][4]uint64) {

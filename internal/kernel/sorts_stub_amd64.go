@@ -213,3 +213,13 @@ func packHeadersAVX512(dst *byte, src *byte, groups int)
 //
 //go:noescape
 func unpackHeadersAVX512(dst *byte, src *byte, groups int)
+
+// packWordsAVX2 turns words into doubles in the same order.
+//
+//go:noescape
+func packWordsAVX2(dst *uint64, src *uint64, registers int)
+
+// unpackWordsAVX2 turns doubles into words again.
+//
+//go:noescape
+func unpackWordsAVX2(dst *uint64, src *uint64, registers int)

@@ -77,6 +77,8 @@ func groupLanes() int                                                 { return L
 func packedRegisters() int                                            { return 0 }
 func packedWords() int                                                { return 0 }
 func signed() bool                                                    { return false }
+func packWords(dst, src []uint64)                                     { panic(noPacked) }
+func unpackWords(dst, src []uint64)                                   { panic(noPacked) }
 func packHeaders(dst []uint64, src [][4]uint64)                       { panic(noPacked) }
 func unpackHeaders(dst [][4]uint64, src []uint64)                     { panic(noPacked) }
 func packedBlock(data unsafe.Pointer, words, blocks int, sort bool)   { panic(noPacked) }

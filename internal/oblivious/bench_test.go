@@ -198,7 +198,7 @@ func BenchmarkRecordSort(b *testing.B) {
 func words(b *testing.B, n int, seed uint64) []uint64 {
 	r, s := rand.New(rand.NewPCG(seed, 7)), arena[uint64](b, n)
 	for i := range s {
-		s[i] = r.Uint64()
+		s[i] = r.Uint64N(KeyLimit)
 	}
 	return s
 }

@@ -51,10 +51,14 @@ func (w *Workers) start(n int, cols []Rows) {
 // stop lets go of the caller's memory.
 func (w *Workers) stop() { clear(w.cols) }
 
-// checkLength panics if n does not fit the 32-bit ranks with room to spare.
+// MaxRecords is the most records that a function takes, and the most sections:
+// they fit 32-bit ranks, and the upper halves of keys, with room to spare.
+const MaxRecords = KeyLimit>>32 - 1
+
+// checkLength panics if there are more.
 func checkLength(n int) {
-	if uint64(n) >= 1<<31 {
-		panic("oblivious: 2^31 records or more")
+	if uint(n) > MaxRecords {
+		panic("oblivious: 2^31-2^21 records or more")
 	}
 }
 

@@ -73,8 +73,8 @@ func (w *Workers) Destinations(want []uint32, cells int, kept []byte) {
 	})
 }
 
-// nowhere is the cell of a filler.
-const nowhere = 1<<32 - 1
+// nowhere is the cell of a filler; sorted, it is behind all others.
+const nowhere = MaxRecords
 
 // wishes makes entries of a cell in the upper half, nowhere if it is not below
 // limit, and the number of its record, from first on.
@@ -94,7 +94,7 @@ func firstWishes(e []uint64, marks []byte, last, limit uint64) {
 		cell := x >> 32
 		stays := choice.Less(cell, limit) &^ choice.Eq(cell, last)
 		marks[i] = byte(stays.Bit())
-		e[i] = x | uint64(^stays)<<32 // nowhere, unless it stays
+		e[i] = choice.Select(stays, cell, nowhere)<<32 | uint64(uint32(x))
 		last = cell
 	}
 }

@@ -52,13 +52,16 @@ func (p *packed) block(s, size int) []uint64 {
 	return p.data[s*p.words : min(s+size, p.n)*p.words]
 }
 
+// nearWords is the length of a block that stays in the L1 cache.
+const nearWords = 1 << 12
+
 // sort sorts the block of the size, a power of two, depth first.
 func (p *packed) sort(s, size int) {
 	if s >= p.n {
 		return
 	}
-	if size <= p.base {
-		kernel.SortPacked(p.block(s, size), p.words)
+	if size <= p.base || size*p.words <= nearWords {
+		p.sortNear(s, size)
 		return
 	}
 	h := size / 2
@@ -71,6 +74,27 @@ func (p *packed) sort(s, size int) {
 	d := size >> levels
 	kernel.FlipPacked(p.block(s, size), p.words, d, levels, 0, d)
 	p.cleanAll(s, size, d)
+}
+
+// sortNear is sort size by size, which takes fewer calls.
+func (p *packed) sortNear(s, size int) {
+	kernel.SortPacked(p.block(s, size), p.words)
+	end := min(s+size, p.n)
+	for h := p.base; s+h < end && h < size; h *= 2 {
+		levels := p.levels(2 * h)
+		d := 2 * h >> levels
+		for i := s; i+h < end; i += 2 * h {
+			kernel.FlipPacked(p.block(i, 2*h), p.words, d, levels, 0, d)
+		}
+		for d > p.base {
+			levels, block := p.levels(d), d
+			d = block >> levels
+			for i := s; i < end; i += block {
+				kernel.CleanPacked(p.block(i, block), p.words, d, levels, 0, d)
+			}
+		}
+		kernel.FinishPacked(p.block(s, size), p.words)
+	}
 }
 
 // levels returns how many levels to do next on a block of the size.

@@ -6,12 +6,19 @@ import (
 	"github.com/teems-go/teems/internal/kernel"
 )
 
-// Sort sorts keys in ascending order.
+// KeyLimit is above all keys that Sort takes. For i < MaxRecords, i<<32|x is
+// below it, whatever the 32 bits of x.
+const KeyLimit = kernel.WordLimit
+
+// Sort sorts keys below KeyLimit in ascending order, MaxRecords at most. A key
+// that is not below it may come out lessened, and in the order of what it has
+// become; it does no harm to others.
 //
 // Oblivious in keys; leaks nothing. About (n/4)*log2(n)^2 exchanges: bitonic
 // sort (Batcher, "Sorting networks and their applications", AFIPS 1968), with
 // all exchanges ascending, so that any length works.
 func (w *Workers) Sort(keys []uint64) {
+	checkLength(len(keys))
 	if p, ok := w.packWords(keys); ok {
 		parts := w.partsFor(p)
 		if parts == 1 {

@@ -67,14 +67,21 @@ func eachSorts(t *testing.T) {
 			pairs[i] = pair{keys[i], values[i]}
 			heads[i] = Header{narrow(r) % 3, narrow(r) % 3, narrow(r), narrow(r)}
 		}
-		wantKeys, wantHeads := slices.Clone(keys), slices.Clone(heads)
-		slices.Sort(wantKeys)
+		words := make([]uint64, n)
+		for i, x := range keys {
+			words[i] = x % KeyLimit
+			if x&2 != 0 {
+				words[i] = KeyLimit - 1 - words[i]
+			}
+		}
+		wantWords, wantHeads := slices.Clone(words), slices.Clone(heads)
+		slices.Sort(wantWords)
 		slices.SortFunc(pairs, func(a, b pair) int { return cmp.Or(cmp.Compare(a.k, b.k), cmp.Compare(a.v, b.v)) })
 		slices.SortFunc(wantHeads, func(a, b Header) int { return slices.Compare(a[:], b[:]) })
 		for _, w := range ws {
-			k := slices.Clone(keys)
+			k := slices.Clone(words)
 			w.Sort(k)
-			if !slices.Equal(k, wantKeys) {
+			if !slices.Equal(k, wantWords) {
 				t.Fatalf("Sort: seed %d n %d workers %d", seed, n, w.n)
 			}
 			k, v := slices.Clone(keys), slices.Clone(values)
@@ -88,6 +95,35 @@ func eachSorts(t *testing.T) {
 			w.SortHeaders(h)
 			if !slices.Equal(h, wantHeads) {
 				t.Fatalf("SortHeaders: seed %d n %d workers %d", seed, n, w.n)
+			}
+		}
+	}
+}
+
+// TestSortBeyondLimit checks that keys that are too great do no harm to others:
+// these come out, in front and in order.
+func TestSortBeyondLimit(t *testing.T) { onEach(t, eachBeyondLimit) }
+
+func eachBeyondLimit(t *testing.T) {
+	const seed = 22
+	r := random(seed)
+	ws := testWorkers()
+	for _, n := range sizesToTry(r) {
+		keys, want := make([]uint64, n), []uint64{}
+		for i := range keys {
+			keys[i] = r.Uint64N(KeyLimit >> 1)
+			if r.IntN(3) == 0 {
+				keys[i] = KeyLimit + r.Uint64N(1<<64-KeyLimit)>>r.IntN(64)
+			} else {
+				want = append(want, keys[i])
+			}
+		}
+		slices.Sort(want)
+		for _, w := range ws {
+			k := slices.Clone(keys)
+			w.Sort(k)
+			if !slices.Equal(k[:len(want)], want) {
+				t.Fatalf("seed %d n %d workers %d", seed, n, w.n)
 			}
 		}
 	}

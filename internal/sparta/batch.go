@@ -16,7 +16,7 @@ const (
 
 	userShift = 34
 	kindShift = 32
-	nobody    = 1<<30 - 1
+	nobody    = MaxUsers // whom no user has for an ID
 	nowhere   = 1<<32 - 1
 	realBit   = 1 << 32
 	wordBytes = 8

@@ -41,10 +41,10 @@ import (
 // ErrConfig says that a Config cannot be used.
 var ErrConfig = errors.New("sparta: bad configuration")
 
-// Limits on a Config. A sort key has 30 bits for the user.
+// Limits on a Config. A sort key has 28 bits for the user.
 const (
-	MaxUsers = 1<<30 - 1
-	MaxRows  = 1<<31 - 1
+	MaxUsers = 1<<28 - 1
+	MaxRows  = oblivious.MaxRecords
 )
 
 // Config is the shape of a store; all of it is public.
@@ -112,8 +112,8 @@ func (c Config) check() error {
 	if c.BodyBytes%8 != 0 {
 		return bad("BodyBytes " + strconv.Itoa(c.BodyBytes) + " is not a multiple of 8: round it up")
 	}
-	if c.Volume > MaxRows/(c.Fetches+1)-1 || c.Rows() >= MaxRows {
-		return bad("a batch would sort 2^31 rows or more: lower Queue, Sends, Fetches or Volume")
+	if c.Volume > MaxRows/(c.Fetches+1)-1 || c.Rows() > MaxRows {
+		return bad("a batch would sort 2^31-2^21 rows or more: lower Queue, Sends, Fetches or Volume")
 	}
 	return nil
 }

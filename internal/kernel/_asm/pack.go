@@ -64,3 +64,54 @@ func pack(back bool) {
 	VZEROUPPER()
 	RET()
 }
+
+// packWords generates the kernels that turn words into doubles whose order is
+// the same, and back. A word plus 2^52, up to 2^63-2^52-1, is the pattern of a
+// double that is positive, normal and finite; the patterns of such doubles are
+// in the same order as they. Words that are too great for it lose that in their
+// upper halves, so that the sort kernels get such doubles whatever the words
+// are. So neither VMINPD nor VMAXPD ever meets a zero, a subnormal, an infinity
+// or a NaN: it raises no exception, sets no flag, does not depend on MXCSR, and
+// returns one of the two patterns unchanged. What is relied on is that it takes
+// the same time for all normal finite doubles; docs/side-channels.md says what
+// speaks for that.
+func packWords(back bool) {
+	name := "packWordsAVX2"
+	if back {
+		name = "unpackWordsAVX2"
+	}
+	TEXT(name, 4, "func(dst, src *uint64, registers int)")
+	Pragma("noescape")
+	Load(Param("dst"), dst)
+	Load(Param("src"), src)
+	Load(Param("registers"), left)
+	q := func(x uint64) (words []uint32) {
+		for range 4 {
+			words = append(words, uint32(x), uint32(x>>32))
+		}
+		return words
+	}
+	x, bias, last := ys[0], ys[1], ys[2]
+	VMOVDQU(constant("least_normal", q(1<<52)), bias)
+	if back {
+		Doc(name + " turns doubles into words again.")
+	} else {
+		Doc(name + " turns words into doubles in the same order.")
+		VMOVDQU(constant("last_word", q(1<<63-1<<53-1)), last)
+	}
+	Label("next")
+	VMOVDQU(mem(src, 0), x)
+	if back {
+		VPSUBQ(bias, x, x)
+	} else {
+		VPMINUD(last, x, x)
+		VPADDQ(bias, x, x)
+	}
+	VMOVDQU(x, mem(dst, 0))
+	ADDQ(U8(32), src)
+	ADDQ(U8(32), dst)
+	DECQ(left)
+	JNZ(LabelRef("next"))
+	VZEROUPPER()
+	RET()
+}

@@ -10,8 +10,10 @@ import (
 
 // sorts generates the sort kernels. Elements of one, two or four words lie in
 // groups of as many as a register has lanes of 64 bits: first the first words
-// of all, then the second ones, and so on, a register each. AVX2 compares
-// signed words, so that there whoever packs inverts the highest bit.
+// of all, then the second ones, and so on, a register each. AVX2 has neither a
+// minimum of 64-bit words nor an unsigned comparison of them: elements of one
+// word are turned into doubles before (see packWords); for the others whoever
+// packs inverts the highest bit.
 func sorts() {
 	for _, v := range both {
 		for _, words := range []int{1, 2, 4} {
@@ -26,12 +28,17 @@ func sorts() {
 	}
 	pack(false)
 	pack(true)
+	packWords(false)
+	packWords(true)
 }
 
 type sortKernel struct {
 	v     vec
 	words int
 }
+
+// doubles says whether the words are the patterns of doubles.
+func (k sortKernel) doubles() bool { return k.v == avx2 && k.words == 1 }
 
 // group is the registers of a group.
 type group []int
@@ -116,11 +123,17 @@ func less(p, a group) {
 }
 
 // exchange puts the lesser elements in a and the others in b; free is a group
-// of spare registers, which may change places with a. The greater word is what
-// is left of both without the lesser one: there are more units for that than
-// for a second maximum or, in AVX2, for a blend.
+// of spare registers, which may change places with a. But for doubles the greater
+// word is what is left of both without the lesser one: there are more units for
+// that than for a second maximum or, in AVX2, for a blend.
 func (k sortKernel) exchange(a, b, free *group) {
 	x, y, f := *a, *b, *free
+	if k.doubles() {
+		VMINPD(ys[y[0]], ys[x[0]], ys[f[0]])
+		VMAXPD(ys[y[0]], ys[x[0]], ys[y[0]])
+		*a, *free = f, x
+		return
+	}
 	if k.v == avx2 {
 		less2(y, x)
 		for w := range x {
