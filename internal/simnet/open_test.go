@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/teems-go/teems/geometry"
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/epoch"
 	"github.com/teems-go/teems/internal/session"
@@ -20,14 +21,16 @@ func (b *book) accepted(e uint64, id uint32) (came, taken bool) {
 // Clients submit when they learn the outcome of the epoch before. However long
 // that took, past the start of the next epoch too, who answers at once is in
 // every epoch; and what everybody has acknowledged is not kept.
-func TestNobodyIsStarved(t *testing.T) {
+func TestNobodyIsStarved(t *testing.T) { layouts(t, 24, nobodyIsStarved) }
+
+func nobodyIsStarved(t *testing.T, params geometry.Params) {
 	for name, cfg := range map[string]Config{
 		"as fast as possible":         {},
 		"shorter than the period":     {Period: 200 * time.Millisecond},
 		"about as long as the period": {Period: 100 * time.Millisecond, Faults: Faults{Delay: 12 * time.Millisecond}},
 		"longer than the period":      {Period: 100 * time.Millisecond, Faults: Faults{Delay: 80 * time.Millisecond}},
 	} {
-		cfg.Params, cfg.Simulated, cfg.Seed, cfg.LastEpoch = both(3, 24), 24, 6, 10
+		cfg.Params, cfg.Simulated, cfg.Seed, cfg.LastEpoch = params, 24, 6, 10
 		w, b := crowd(t, cfg, 2, 0)
 		settle(t, w, 10)
 		b.check(t, 10)
@@ -145,8 +148,9 @@ func TestReconnectWhileRouted(t *testing.T) {
 
 // An epoch that ends as void opens the next one like any other, for those who
 // learn of it and for a server that restarted meanwhile.
-func TestVoidOpensNextEpoch(t *testing.T) {
-	params := both(3, 12)
+func TestVoidOpensNextEpoch(t *testing.T) { layouts(t, 12, voidOpensNextEpoch) }
+
+func voidOpensNextEpoch(t *testing.T, params geometry.Params) {
 	params.Attempts = 2
 	cfg := Config{Params: params, Simulated: 12, Seed: 3, LastEpoch: 5}
 	var w *World

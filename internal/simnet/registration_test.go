@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/teems-go/teems/geometry"
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/epoch"
 	"github.com/teems-go/teems/internal/session"
@@ -55,22 +56,24 @@ func register(t *testing.T, w *World, server int, r epoch.Registration) epoch.Re
 
 // IDs are given in a committed epoch, never twice, while there is room; keys are
 // renewed by whoever holds the registration key; every server knows.
-func TestRegistration(t *testing.T) {
-	params := both(3, 5)
+func TestRegistration(t *testing.T) { layouts(t, 5, registration) }
+
+func registration(t *testing.T, params geometry.Params) {
 	w, err := New(Config{Params: params, Seed: 1, Period: 100 * time.Millisecond, Faults: Faults{Loss: 0.001}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	storages := w.Geometry.Storages()
 	ids := map[uint32]bool{}
 	var clients []*Client
 	var talkers []*talker
 	for i := range 5 {
-		server := i % 3
+		server := storages[i%len(storages)]
 		r := register(t, w, server, epoch.Registration{Ticket: uint64(i), KeyHash: [32]byte{byte(i)}})
 		if r.Status != epoch.RegistrationDone || r.Generation != 1 || ids[r.ID] || int(r.ID) >= params.Capacity {
 			t.Fatalf("registration %d: %+v", i, r)
 		}
-		if w.Geometry.Storages()[w.Geometry.StorageOf(r.ID)] != server {
+		if storages[w.Geometry.StorageOf(r.ID)] != server {
 			t.Errorf("server %d gave an ID of another shard: %d", server, r.ID)
 		}
 		ids[r.ID] = true
@@ -82,7 +85,7 @@ func TestRegistration(t *testing.T) {
 	for i, x := range talkers {
 		x.to = clients[(i+1)%5].ID
 	}
-	if r := register(t, w, 0, epoch.Registration{Ticket: 77, KeyHash: [32]byte{99}}); r.Status != epoch.RegistrationFull {
+	if r := register(t, w, storages[0], epoch.Registration{Ticket: 77, KeyHash: [32]byte{99}}); r.Status != epoch.RegistrationFull {
 		t.Errorf("a sixth client of five: %+v", r)
 	}
 	start := w.Committed()
@@ -95,22 +98,25 @@ func TestRegistration(t *testing.T) {
 
 	// Again: a new generation, and the old keys are of the past.
 	c := clients[0]
-	home := w.Geometry.Storages()[w.Geometry.StorageOf(c.ID)]
+	at := w.Geometry.StorageOf(c.ID)
+	home, other := storages[at], storages[(at+1)%len(storages)]
 	if r := register(t, w, home, epoch.Registration{Ticket: 78, Again: true, ID: c.ID, KeyHash: [32]byte{1}}); r.Status != epoch.RegistrationRefused {
 		t.Errorf("another's key renewed client %d: %+v", c.ID, r)
 	}
-	if r := register(t, w, (home+1)%3, epoch.Registration{Ticket: 79, Again: true, ID: c.ID, KeyHash: [32]byte{0}}); r.Status != epoch.RegistrationBad {
+	if r := register(t, w, other, epoch.Registration{Ticket: 79, Again: true, ID: c.ID, KeyHash: [32]byte{0}}); r.Status != epoch.RegistrationBad {
 		t.Errorf("another server renewed client %d: %+v", c.ID, r)
 	}
 	r := register(t, w, home, epoch.Registration{Ticket: 80, Again: true, ID: c.ID, KeyHash: [32]byte{0}})
 	if r.Status != epoch.RegistrationDone || r.ID != c.ID || r.Generation != 2 || r.ClientKey == c.key {
 		t.Fatalf("renewing client %d: %+v", c.ID, r)
 	}
-	c.Refused = nil
-	c.Send(0, w.Machine(c.ends[0].server).Status().Open, make([]byte, cell.UpBytes(w.Geometry, c.ends[0].role)))
-	settle(t, w, w.Committed()+1)
-	if len(c.Refused) == 0 || c.Refused[0] != session.NotAttached {
-		t.Errorf("a cell under the old key: refused with %v", c.Refused)
+	for i, e := range c.ends {
+		c.Refused = nil
+		c.Send(i, w.Machine(e.server).Status().Open, make([]byte, cell.UpBytes(w.Geometry, e.role)))
+		settle(t, w, w.Committed()+1)
+		if len(c.Refused) == 0 || c.Refused[0] != session.NotAttached {
+			t.Errorf("a cell under the old key in role %d: refused with %v", e.role, c.Refused)
+		}
 	}
 	x := &talker{w: w, to: clients[1].ID, body: "hello again"}
 	clients[0].Disconnect()
