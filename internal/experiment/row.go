@@ -203,7 +203,7 @@ type Job struct {
 	Experiment
 	Mode       string
 	Overloaded bool
-	Cores      [][]int // by server: the cores that it is pinned to; nil: not pinned
+	Cores      [][]int // by server: the cores that it is pinned to; nil: not chosen
 	Simulator  []int   // the cores of the client simulator
 	Memory     uint64  // bytes that it takes, about; 0: unknown
 }

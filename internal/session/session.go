@@ -1,7 +1,7 @@
 // Package session keeps the sealed conversations between a server in one role
-// (ingestion, storage, or both at once) and its clients: which sessions are attached, which of them have proved that
-// they hold their client's key, what was submitted for the open epoch, and the
-// sealing of what goes down.
+// (ingestion, storage, or both at once) and its clients: which sessions are
+// attached, which of them have proved that they hold their client's key, what was
+// submitted for the open epoch, and the sealing of what goes down.
 //
 // It guarantees that at most one cell of its type is taken per client and
 // epoch, that sequence numbers rise within a session, and that a nonce is used

@@ -67,7 +67,7 @@ type Options struct {
 	Kill        int // server to kill; -1: none
 	KillAt      int // in this epoch, counted from 1 as Epochs are
 	Fault       load.Fault
-	Cores       [][]int // by server: the cores that it may run on; nil: all
+	Cores       [][]int // by server: the cores that it may run on; nil: see deploy.Spec
 	Support     []int   // and gateways and simulated clients; nil: all
 
 	// TrackedMost and TrackedNow are how many connections the system can track,
