@@ -14,6 +14,7 @@ import (
 	"github.com/teems-go/teems/internal/epoch"
 	"github.com/teems-go/teems/internal/record"
 	"github.com/teems-go/teems/internal/reference"
+	"github.com/teems-go/teems/internal/wire"
 )
 
 // twin is a client of a run that has a twin: what it exchanges with corrupt
@@ -127,12 +128,21 @@ func twins(t testing.TB, seed uint64, variant int, change func(*Config)) (*World
 	if seed%3 == 1 {
 		params.ID = geometry.IDChannel{Out: 2, Contact: 3, Open: true}
 	}
-	if seed%4 == 3 {
+	switch seed % 4 {
+	case 2:
+		params = mixed(params)
+	case 3:
 		params = apart(params)
 	}
 	cfg := Config{
 		Params: params, Simulated: clients, Seed: seed, LastEpoch: 9,
 		Faults: Faults{Delay: 40 * time.Millisecond, Reorder: seed%2 == 0, Loss: 0.001},
+	}
+	if seed%5 == 4 {
+		cfg.Propose = func(_ int, p wire.Propose) *wire.Propose { // some clients are named in one role only
+			p.Roster.Ingestion, p.Roster.Storage = without(p.Roster.Ingestion, 1<<(p.Epoch%8)), without(p.Roster.Storage, 1<<((p.Epoch+3)%8))
+			return &p
+		}
 	}
 	if change != nil {
 		change(&cfg)
