@@ -6,6 +6,7 @@ import (
 
 	"github.com/teems-go/teems/geometry"
 	"github.com/teems-go/teems/internal/epoch"
+	"github.com/teems-go/teems/internal/wire"
 )
 
 // Under one key and nonce a server seals one cell, ever, whatever it restarts in,
@@ -26,6 +27,10 @@ func oneCellANonce(t *testing.T, params geometry.Params) {
 		var w *World
 		sealed := map[nonce]string{}
 		cfg := Config{Params: params, Simulated: 24, Seed: seed, LastEpoch: 10, Faults: Faults{Delay: 30 * time.Millisecond, Reorder: true, Loss: 0.01}}
+		cfg.Propose = func(_ int, p wire.Propose) *wire.Propose { // what some clients acknowledge is never heard: all comes again
+			p.Roster.Ingestion, p.Roster.Storage = without(p.Roster.Ingestion, 0x05), without(p.Roster.Storage, 0x11)
+			return &p
+		}
 		cfg.Made = func(made *World) { w = made }
 		cfg.Cells = func(from int, b *epoch.ClientCells) {
 			for i, id := range b.Sessions {
