@@ -77,6 +77,9 @@ var inputs = []input{
 	{"the processor's features", untrusted, "choose among implementations of the same; without AES in hardware it does not start", []string{
 		"golang.org/x/sys/cpu os.ReadFile",
 	}},
+	{"the cores", untrusted, "how many there are: of the threads that the manifest says no more run at once; how work is cut, and what comes out, is the same", []string{
+		"internal/oblivious runtime.GOMAXPROCS",
+	}},
 	{"its own usage", untrusted, "CPU time and memory, which go into reports and nowhere else", []string{
 		"internal/node syscall.Getrusage", "internal/node os.ReadFile", "internal/node os.Getpagesize",
 	}},
@@ -102,7 +105,7 @@ func harmless(name string) bool {
 	case "syscall":
 		return strings.ToUpper(what) == what || what == "Rlimit" || what == "Rusage"
 	case "runtime":
-		return what == "GOOS" || what == "GOARCH" || what == "Pinner"
+		return what == "GOOS" || what == "GOARCH" || what == "Gosched" || what == "Pinner"
 	case "os":
 		return strings.HasPrefix(what, "O_") || slices.Contains([]string{"DirEntry", "ErrExist", "IsNotExist"}, what)
 	case "net":
