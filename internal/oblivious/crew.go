@@ -11,7 +11,7 @@ import (
 // So nobody has to end a crew, and one that is not in use costs nothing.
 type crew struct {
 	helpers  int           // at most so many beside the caller
-	patience int           // how often somebody who waits looks, before giving up
+	patience int           // how often somebody who waits lets others go first, before giving up
 	wake     chan struct{} // to a caller that gave up
 	help     func()
 
@@ -27,10 +27,15 @@ type crew struct {
 // asleep is more than any number of parts.
 const asleep = 1 << 62
 
-// patience is about 80 us on a processor of 2024: with half of it an epoch of two
-// workers takes longer, with twice as much no less. It is a count, as this layer
-// reads no clock.
-const patience = 1 << 18
+// Who waits looks patience times looks times, which takes about 80 us on a
+// processor of 2024: with half of it an epoch of two workers takes longer, with
+// twice as much no less. It is a count, as this layer reads no clock. In between it
+// lets others have the processor: with several servers of several threads on two
+// cores, a fifth of the CPU time would go into looking else.
+const (
+	patience = 32
+	looks    = 1 << 13
+)
 
 // newCrew returns a crew for n workers, of which only as many run as can at once.
 func newCrew(n int) *crew {
@@ -72,9 +77,12 @@ func (c *crew) take() {
 // wait returns when all parts are done.
 func (c *crew) wait() {
 	for range c.patience {
-		if c.open.Load() == 0 {
-			return
+		for range looks {
+			if c.open.Load() == 0 {
+				return
+			}
 		}
+		yield()
 	}
 	if c.open.Add(asleep) != asleep {
 		<-c.wake
@@ -92,9 +100,12 @@ func (c *crew) helper() {
 // more waits for parts and reports whether there are.
 func (c *crew) more() bool {
 	for range c.patience {
-		if c.left.Load() > 0 {
-			return true
+		for range looks {
+			if c.left.Load() > 0 {
+				return true
+			}
 		}
+		yield()
 	}
 	return false
 }
