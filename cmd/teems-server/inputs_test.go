@@ -78,7 +78,7 @@ var inputs = []input{
 		"golang.org/x/sys/cpu os.ReadFile",
 	}},
 	{"the cores", untrusted, "how many there are: of the threads that the manifest says no more run at once; how work is cut, and what comes out, is the same", []string{
-		"internal/oblivious runtime.GOMAXPROCS", "internal/oblivious syscall.RawSyscall", // the latter: sched_yield
+		"internal/oblivious runtime.GOMAXPROCS", "internal/node syscall.RawSyscall", // the latter: sched_yield
 	}},
 	{"its own usage", untrusted, "CPU time and memory, which go into reports and nowhere else", []string{
 		"internal/node syscall.Getrusage", "internal/node os.ReadFile", "internal/node os.Getpagesize",

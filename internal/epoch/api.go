@@ -43,6 +43,7 @@ type Config struct {
 	Simulated  int      // clients that exist at genesis, for simulations
 	Boot       [16]byte // drawn at each boot; it is also the salt of this server's sessions
 	Workers    int      // T
+	Yield      func()   // lets another thread have the processor; nil: none is let go first
 	Keys       Keys
 	Store      commit.Store
 	Random     io.Reader     // for state tags, and for finding sessions

@@ -124,6 +124,9 @@ func New(cfg Config) (*Server, error) {
 		peers:          make([]peer, g.Servers()),
 		prepared:       map[uint16]*outcome{},
 	}
+	if cfg.Yield != nil {
+		s.workers.Yield(cfg.Yield)
+	}
 	s.i, s.r, s.d = index(g.IngestionIndex(cfg.Self)), index(g.RouterIndex(cfg.Self)), index(g.StorageIndex(cfg.Self))
 	s.peers[cfg.Self] = peer{up: true, boot: cfg.Boot}
 	var err error

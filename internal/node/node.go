@@ -254,7 +254,7 @@ func (n *Node) newLoop(secret *Secret, links *mesh.Mesh) (*loop, error) {
 		Geometry: n.g, Self: n.cfg.Self, Cluster: n.cluster(),
 		Manifest: n.cfg.Manifest.Hash(), Genesis: n.cfg.Genesis, Era: secret.Era,
 		Generation: uint32(m.Sequence), // volatile state begins anew under each manifest
-		Simulated:  simulated, Boot: n.boot, Workers: threads,
+		Simulated:  simulated, Boot: n.boot, Workers: threads, Yield: yield,
 		Keys: keys.NewServer(schedule, seed, threads), Memory: n.memory, CellGap: cellDownHead,
 		Store: n.cfg.Store, Random: n.cfg.Rand,
 		Log: func(s string) { n.cfg.Log("machine: " + s) },

@@ -13,6 +13,7 @@ type crew struct {
 	helpers  int           // at most so many beside the caller
 	patience int           // how often somebody who waits lets others go first, before giving up
 	wake     chan struct{} // to a caller that gave up
+	yield    func()        // lets others have the processor
 	help     func()
 
 	_     [64]byte // what helpers look at is in one line of the cache, with nothing else
@@ -39,7 +40,7 @@ const (
 
 // newCrew returns a crew for n workers, of which only as many run as can at once.
 func newCrew(n int) *crew {
-	c := &crew{helpers: min(n, runtime.GOMAXPROCS(0)) - 1, patience: patience, wake: make(chan struct{}, 1)}
+	c := &crew{helpers: min(n, runtime.GOMAXPROCS(0)) - 1, patience: patience, wake: make(chan struct{}, 1), yield: func() {}}
 	c.help = c.helper
 	return c
 }
@@ -82,7 +83,7 @@ func (c *crew) wait() {
 				return
 			}
 		}
-		yield()
+		c.yield()
 	}
 	if c.open.Add(asleep) != asleep {
 		<-c.wake
@@ -105,7 +106,7 @@ func (c *crew) more() bool {
 				return true
 			}
 		}
-		yield()
+		c.yield()
 	}
 	return false
 }

@@ -31,6 +31,10 @@ func NewWorkers(t int) *Workers {
 	return &Workers{n: t, crew: newCrew(t), least: 1 << 15}
 }
 
+// Yield says how who waits for work lets other threads have the processor, which
+// this layer has no means for. Without it nobody is let go first.
+func (w *Workers) Yield(yield func()) { w.crew.yield = yield }
+
 // Alone returns as many Workers of one worker each, for independent pieces of
 // work that parts of an Each do side by side.
 func (w *Workers) Alone() []*Workers {

@@ -1,4 +1,4 @@
-package oblivious
+package node
 
 import "syscall"
 
