@@ -163,6 +163,12 @@ func (g *Geometry) StorageOf(client uint32) int {
 	return int(g.storageTable[int(client)%g.p.VirtualShards])
 }
 
+// ServersOf returns where a client submits and where its mailbox is, by their
+// indexes in the manifest. The client must be public.
+func (g *Geometry) ServersOf(client uint32) (ingestion, storage int) {
+	return g.ingestion.servers[g.IngestionOf(client)], g.storage.servers[g.StorageOf(client)]
+}
+
 // MaxUsers returns how many IDs virtual shard v can ever hold: those
 // c = u*V + v, u >= 0, that are below Capacity. The sum over v is Capacity.
 func (g *Geometry) MaxUsers(v int) int {

@@ -12,7 +12,7 @@ type Home struct {
 // Homes returns where a public client submits and where its mailbox is: at two
 // servers, ingestion first, or at one in the joint role.
 func Homes(g *geometry.Geometry, client uint32) []Home {
-	i, d := g.Ingestions()[g.IngestionOf(client)], g.Storages()[g.StorageOf(client)]
+	i, d := g.ServersOf(client)
 	if i == d {
 		return []Home{{RoleJoint, i}}
 	}
@@ -43,25 +43,25 @@ func DownBytes(g *geometry.Geometry, role uint8) int {
 // CutUp cuts the plaintext of a cell from a client into its submission and its
 // control cell, either of them nil if the role has none.
 func CutUp(g *geometry.Geometry, role uint8, plain []byte) (Submission, Control) {
-	if role&RoleIngestion == 0 {
-		return nil, plain
-	}
-	at := g.SubmissionBytes()
-	if role&RoleStorage == 0 {
-		return plain, nil
-	}
-	return plain[:at:at], plain[at:]
+	a, b := cut(role, g.SubmissionBytes(), plain)
+	return a, b
 }
 
 // CutDown cuts the plaintext of a cell to a client into its result and its
 // delivery, either of them nil if the role has none.
 func CutDown(g *geometry.Geometry, role uint8, plain []byte) (Result, Delivery) {
-	if role&RoleIngestion == 0 {
-		return nil, plain
-	}
-	at := g.ResultBytes()
-	if role&RoleStorage == 0 {
+	a, b := cut(role, g.ResultBytes(), plain)
+	return a, b
+}
+
+// cut cuts a plaintext into ingestion's part, of so many bytes if it is not all,
+// and storage's.
+func cut(role uint8, at int, plain []byte) (ingestion, storage []byte) {
+	switch role & RoleJoint {
+	case RoleIngestion:
 		return plain, nil
+	case RoleStorage:
+		return nil, plain
 	}
 	return plain[:at:at], plain[at:]
 }
