@@ -169,28 +169,6 @@ func onFolder(name, binary, dir string) job {
 	return job{name: name, binary: binary, args: []string{dir}, log: filepath.Join(dir, LogFile)}
 }
 
-// inTurn gives each server as many cores as it has threads, round robin, where
-// there are no more cores than threads; else, for the cores that are left serve
-// connections, nothing is fixed. A server that sees more cores than it has use for
-// keeps waking threads up on them: pinned, four servers of one thread on two cores
-// need an eighth less CPU time.
-func inTurn(servers []manifest.Server, cores []int) (by [][]int) {
-	threads := 0
-	for _, s := range servers {
-		n := max(1, s.Threads)
-		var mine []int
-		for k := range min(n, len(cores)) {
-			mine = append(mine, cores[(threads+k)%len(cores)])
-		}
-		by = append(by, mine)
-		threads += n
-	}
-	if len(cores) == 0 || threads < len(cores) {
-		return nil
-	}
-	return by
-}
-
 // share are the cores of one of several supporting processes. If those are more
 // than the cores, each has one: more threads would only wake up in vain.
 func (c *Cluster) share(i, processes int) []int {

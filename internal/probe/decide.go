@@ -2,7 +2,9 @@ package probe
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/teems-go/teems/internal/deploy"
 	"github.com/teems-go/teems/internal/experiment"
 )
 
@@ -162,13 +164,7 @@ func (m Machine) Allocate(e experiment.Experiment) (servers [][]int, rest []int)
 	if len(cores) == 0 {
 		return nil, nil
 	}
-	for s := range e.M {
-		var own []int
-		for t := range min(e.T, len(cores)) {
-			own = append(own, cores[(s*e.T+t)%len(cores)])
-		}
-		servers = append(servers, own)
-	}
+	servers = deploy.RoundRobin(slices.Repeat([]int{e.T}, e.M), cores)
 	if e.Threads() < len(cores) {
 		return servers, cores[e.Threads():]
 	}
