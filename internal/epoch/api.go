@@ -5,7 +5,7 @@ import (
 
 	"github.com/teems-go/teems/geometry"
 	"github.com/teems-go/teems/internal/commit"
-	"github.com/teems-go/teems/internal/ingest"
+	"github.com/teems-go/teems/internal/role/ingestion"
 	"github.com/teems-go/teems/internal/record"
 	"github.com/teems-go/teems/internal/session"
 )
@@ -13,7 +13,7 @@ import (
 // Keys is what a server computes under the cluster's secrets. Implementations
 // live with the key schedule; the machine never sees a key.
 type Keys interface {
-	ingest.Keys
+	ingestion.Keys
 	// HeadMAC vouches for the head of an epoch towards the servers themselves.
 	HeadMAC(epoch uint64, head [32]byte) [16]byte
 	// ClientKey is the key of a registered client.

@@ -8,10 +8,10 @@ import (
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/choice"
 	"github.com/teems-go/teems/internal/commit"
-	"github.com/teems-go/teems/internal/ingest"
+	"github.com/teems-go/teems/internal/role/ingestion"
 	"github.com/teems-go/teems/internal/record"
-	"github.com/teems-go/teems/internal/store"
-	"github.com/teems-go/teems/internal/survive"
+	"github.com/teems-go/teems/internal/role/storage"
+	"github.com/teems-go/teems/internal/idchannel"
 	"github.com/teems-go/teems/internal/token"
 )
 
@@ -182,7 +182,7 @@ func (s *Server) beginIngest(dir *token.Directory) error {
 		t.dealt = true
 		return nil
 	}
-	subs := ingest.Submissions{Clients: t.clients, Cell: func(i int) []byte {
+	subs := ingestion.Submissions{Clients: t.clients, Cell: func(i int) []byte {
 		sub, _, _, _ := s.sent(t.clients[i])
 		return sub
 	}}
@@ -194,7 +194,7 @@ func (s *Server) beginIngest(dir *token.Directory) error {
 		return nil
 	}
 	for r, to := range s.cfg.Geometry.Routers() {
-		s.sendBytes(to, Headers, s.ingest.Headers(r), survive.RowBytes, t.at.HeaderLink(s.i, r), s.cfg.Geometry.HeaderFrameRows())
+		s.sendBytes(to, Headers, s.ingest.Headers(r), idchannel.RowBytes, t.at.HeaderLink(s.i, r), s.cfg.Geometry.HeaderFrameRows())
 	}
 	return nil
 }
@@ -292,7 +292,7 @@ func (s *Server) readControls(dir *token.Directory, roster Roster) error {
 			for u := from; u < to; u++ {
 				acked := s.acked[v][u]
 				if _, control, ok := sent(u); ok {
-					acked = later(acked, store.Acknowledged(control, epochs, heads))
+					acked = later(acked, storage.Acknowledged(control, epochs, heads))
 				}
 				binary.LittleEndian.PutUint64(o.acked[8*(rows.first[v]+u):], acked)
 			}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/teems-go/teems/geometry"
 	"github.com/teems-go/teems/internal/commit"
-	"github.com/teems-go/teems/internal/survive"
+	"github.com/teems-go/teems/internal/idchannel"
 )
 
 // Frame takes a frame from another server. Frames of another attempt are
@@ -120,7 +120,7 @@ func (s *Server) keepEarly(from int, h Header, payload []byte) {
 	if t := s.attempt; t != nil && t.epoch == h.Epoch && h.Attempt <= t.number {
 		return
 	}
-	if len(payload) > geometry.FrameLimit && h.Kind != Members || int(h.Rows) > len(payload)/survive.RankBytes && h.Rows > 0 {
+	if len(payload) > geometry.FrameLimit && h.Kind != Members || int(h.Rows) > len(payload)/idchannel.RankBytes && h.Rows > 0 {
 		return
 	}
 	kept := s.early[:0]

@@ -7,7 +7,7 @@ import (
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/commit"
 	"github.com/teems-go/teems/internal/record"
-	"github.com/teems-go/teems/internal/store"
+	"github.com/teems-go/teems/internal/role/storage"
 	"github.com/teems-go/teems/internal/token"
 )
 
@@ -191,7 +191,7 @@ func (s *Server) delivery(o *outcome, r rows, client uint32, d cell.Delivery, ma
 		return
 	}
 	d.SetAckedThrough(binary.LittleEndian.Uint64(o.acked[8*u:]))
-	store.PutCells(g, o.boxes, u, d)
+	storage.PutCells(g, o.boxes, u, d)
 	width := g.Requests() * cell.AnswerBytes
 	copy(d[g.DeliveryAnswer(0):], o.answers[u*width:(u+1)*width])
 }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/teems-go/teems/internal/commit"
 	"github.com/teems-go/teems/internal/record"
-	"github.com/teems-go/teems/internal/survive"
+	"github.com/teems-go/teems/internal/idchannel"
 )
 
 func (s *Server) header(kind Kind, part, rows int) Header {
@@ -80,7 +80,7 @@ func (s *Server) step() bool {
 		t.decided = true
 		s.route.Decide()
 		for i, to := range g.Ingestions() {
-			s.sendBytes(to, Ranks, s.route.Ranks(i), survive.RankBytes, t.at.HeaderLink(i, s.r), g.HeaderFrameRows())
+			s.sendBytes(to, Ranks, s.route.Ranks(i), idchannel.RankBytes, t.at.HeaderLink(i, s.r), g.HeaderFrameRows())
 		}
 	case s.r >= 0 && !t.routed && s.route.Complete():
 		t.routed = true

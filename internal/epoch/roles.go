@@ -5,24 +5,24 @@ import (
 	"slices"
 
 	"github.com/teems-go/teems/internal/cell"
-	"github.com/teems-go/teems/internal/ingest"
+	"github.com/teems-go/teems/internal/role/ingestion"
 	"github.com/teems-go/teems/internal/record"
-	"github.com/teems-go/teems/internal/route"
+	"github.com/teems-go/teems/internal/role/routing"
 	"github.com/teems-go/teems/internal/session"
-	"github.com/teems-go/teems/internal/store"
+	"github.com/teems-go/teems/internal/role/storage"
 )
 
 // makeRoles makes the machines of this server's roles, with arrays of their own.
 func (s *Server) makeRoles() {
 	g := s.cfg.Geometry
 	if s.i >= 0 {
-		s.ingest = ingest.New(g, s.i, s.cfg.Keys, s.cfg.Era, s.workers, s.cfg.Memory)
+		s.ingest = ingestion.New(g, s.i, s.cfg.Keys, s.cfg.Era, s.workers, s.cfg.Memory)
 	}
 	if s.r >= 0 {
-		s.route = route.New(g, s.r, s.workers, s.cfg.Memory)
+		s.route = routing.New(g, s.r, s.workers, s.cfg.Memory)
 	}
 	if s.d >= 0 {
-		s.store = store.New(g, s.d, s.cfg.Keys, s.cfg.Era, s.workers, s.cfg.Memory)
+		s.store = storage.New(g, s.d, s.cfg.Keys, s.cfg.Era, s.workers, s.cfg.Memory)
 	}
 }
 
@@ -35,9 +35,9 @@ func (s *Server) retire() {
 // retired is machines of an aborted attempt, of which frames are still unsent.
 type retired struct {
 	lease  *lease
-	ingest *ingest.Machine
-	route  *route.Machine
-	store  *store.Machine
+	ingest *ingestion.Role
+	route  *routing.Role
+	store  *storage.Role
 }
 
 // sending is a table that its role is done with, of which frames may still be

@@ -24,12 +24,12 @@ import (
 
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/commit"
-	"github.com/teems-go/teems/internal/ingest"
+	"github.com/teems-go/teems/internal/role/ingestion"
 	"github.com/teems-go/teems/internal/oblivious"
 	"github.com/teems-go/teems/internal/record"
-	"github.com/teems-go/teems/internal/route"
+	"github.com/teems-go/teems/internal/role/routing"
 	"github.com/teems-go/teems/internal/session"
-	"github.com/teems-go/teems/internal/store"
+	"github.com/teems-go/teems/internal/role/storage"
 	"github.com/teems-go/teems/internal/token"
 )
 
@@ -56,9 +56,9 @@ type Server struct {
 	workers        *oblivious.Workers
 
 	commit *commit.Machine
-	ingest *ingest.Machine
-	route  *route.Machine
-	store  *store.Machine
+	ingest *ingestion.Role
+	route  *routing.Role
+	store  *storage.Role
 	tables []*session.Table // of sessions, one for each role towards clients
 	shards []shard          // by virtual shard
 

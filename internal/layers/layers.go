@@ -13,8 +13,8 @@ var table = []layer{
 		"geometry", "internal/choice", "internal/kernel", "internal/oblivious",
 	}},
 	{"L1 records, tokens, roles, the epoch", pure, []string{
-		"internal/cell", "internal/record", "internal/token", "internal/survive", "internal/commit", "internal/session",
-		"internal/ingest", "internal/route", "internal/store", "internal/epoch", "internal/sparta",
+		"internal/cell", "internal/record", "internal/token", "internal/idchannel", "internal/commit", "internal/session",
+		"internal/role/ingestion", "internal/role/routing", "internal/role/storage", "internal/epoch", "internal/sparta",
 	}},
 	{"L2 keys, wire, attested links, manifest", trusted, []string{
 		"attest", "attest/simulated", "attest/bundle", "attest/intel", "attest/sgx", "attest/tdx", "attest/snp",

@@ -26,8 +26,8 @@ var public = map[string]string{
 	"oblivious.Rows.Len":         "lengths only",
 	"oblivious.Rows.Row":         "a view at a public place",
 	"oblivious.Rows.Slice":       "a view at a public place",
-	"survive.NewSender":          "allocates",
-	"survive.NewDecider":         "allocates",
+	"idchannel.NewSender":          "allocates",
+	"idchannel.NewDecider":         "allocates",
 	"token.NewDirectory":         "public tables",
 	"token.Directory.Generation": "of a public client",
 	"token.Cells.Count":          "lengths only",
@@ -37,14 +37,14 @@ var public = map[string]string{
 	"token.NewSlots":             "allocates",
 	"token.Slots.Users":          "lengths only",
 	"token.Slots.Grow":           "lengths only",
-	"ingest.Machine.Free":        "lengths only",
-	"route.Machine.Free":         "lengths only",
-	"ingest.Machine.Release":     "hands memory over",
-	"route.Machine.Release":      "hands memory over",
-	"store.Machine.Free":         "lengths only",
-	"ingest.New":                 "public tables",
-	"route.New":                  "public tables",
-	"store.New":                  "public tables",
+	"ingestion.Role.Free":        "lengths only",
+	"routing.Role.Free":         "lengths only",
+	"ingestion.Role.Release":     "hands memory over",
+	"routing.Role.Release":      "hands memory over",
+	"storage.Role.Free":         "lengths only",
+	"ingestion.New":                 "public tables",
+	"routing.New":                  "public tables",
+	"storage.New":                  "public tables",
 	"oblivious.Workers.Alone":    "allocates",
 	"oblivious.Workers.Yield":    "keeps a function that is given nothing",
 }
@@ -59,7 +59,7 @@ func TestComplete(t *testing.T) {
 		}
 	}
 	found := map[string]bool{}
-	for _, pkg := range []string{"choice", "kernel", "oblivious", "survive", "token", "ingest", "route", "store"} {
+	for _, pkg := range []string{"choice", "kernel", "oblivious", "idchannel", "token", "role/ingestion", "role/routing", "role/storage"} {
 		for _, f := range exported(t, pkg) {
 			found[f] = true
 			if covered[f] == (public[f] != "") {

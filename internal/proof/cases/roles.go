@@ -5,36 +5,36 @@ import (
 	"math/rand/v2"
 
 	"github.com/teems-go/teems/internal/cell"
-	"github.com/teems-go/teems/internal/ingest"
+	"github.com/teems-go/teems/internal/role/ingestion"
 	"github.com/teems-go/teems/internal/oblivious"
 	"github.com/teems-go/teems/internal/record"
-	"github.com/teems-go/teems/internal/route"
-	"github.com/teems-go/teems/internal/store"
-	"github.com/teems-go/teems/internal/survive"
+	"github.com/teems-go/teems/internal/role/routing"
+	"github.com/teems-go/teems/internal/role/storage"
+	"github.com/teems-go/teems/internal/idchannel"
 	"github.com/teems-go/teems/internal/token"
 )
 
 // plan is a public plan for n records over three routers, one of them heavier.
-func plan(n int) survive.Plan {
-	return survive.Plan{
-		Classes: survive.Classes{Contact: 2, Stranger: 1},
+func plan(n int) idchannel.Plan {
+	return idchannel.Plan{
+		Classes: idchannel.Classes{Contact: 2, Stranger: 1},
 		Pattern: []uint32{0, 1, 0, 2},
 		Links:   []int{n/2 + 3, n/4 + 3, n/4 + 3},
 	}
 }
 
-// Survive is all of package survive.
+// Survive is all of package idchannel.
 var Survive = []Case{
 	{
-		Name: "survive.Sender.Prepare", Covers: []string{"survive.Sender.Section", "survive.Sender.Ranks", "survive.Sender.Cells"},
+		Name: "idchannel.Sender.Prepare", Covers: []string{"idchannel.Sender.Section", "idchannel.Sender.Ranks", "idchannel.Sender.Cells"},
 		make: func(b *Builder) func() {
 			n, p := b.N, plan(b.N)
-			in := survive.Records{
+			in := idchannel.Records{
 				Recipient: b.labels(n, n/2+1), Class: b.marks(n), Priority: b.labels(n, 3), Sender: b.labels(n, 1<<20),
 				Index: make([]uint16, n), Real: b.marks(n),
 			}
 			w := newWorld(2, 1)
-			s := survive.NewSender(b.W, w.keys)
+			s := idchannel.NewSender(b.W, w.keys)
 			answers := b.labels(p.Links[0], 4)
 			out := make([]uint32, n)
 			return func() {
@@ -47,9 +47,9 @@ var Survive = []Case{
 			}
 		},
 	},
-	{Name: "survive.Decider.Decide", Covers: []string{"survive.Decider.Begin"}, make: func(b *Builder) func() {
-		d := survive.NewDecider(b.W)
-		rows := b.rows(b.N, survive.RowBytes)
+	{Name: "idchannel.Decider.Decide", Covers: []string{"idchannel.Decider.Begin"}, make: func(b *Builder) func() {
+		d := idchannel.NewDecider(b.W)
+		rows := b.rows(b.N, idchannel.RowBytes)
 		b.fills = append(b.fills, func(r *rand.Rand) {
 			for i := range b.N {
 				// Few recipients, and dummies.
@@ -62,7 +62,7 @@ var Survive = []Case{
 		})
 		return func() {
 			copy(d.Begin(b.N), rows.Data)
-			d.Decide(survive.Classes{Contact: 2, Stranger: 1})
+			d.Decide(idchannel.Classes{Contact: 2, Stranger: 1})
 		}
 	}},
 }
@@ -137,12 +137,12 @@ var Token = []Case{
 // Roles is the machines of the three roles.
 var Roles = []Case{
 	{
-		Name: "ingest.Machine.Begin",
-		Covers: []string{"ingest.Machine.Headers", "ingest.Machine.Ranks", "ingest.Machine.Complete", "ingest.Machine.Deal",
-			"ingest.Machine.Section", "ingest.Machine.Statuses"},
+		Name: "ingestion.Role.Begin",
+		Covers: []string{"ingestion.Role.Headers", "ingestion.Role.Ranks", "ingestion.Role.Complete", "ingestion.Role.Deal",
+			"ingestion.Role.Section", "ingestion.Role.Statuses"},
 		make: func(b *Builder) func() {
 			w := newWorld(b.N, b.workers)
-			m := ingest.New(w.g, 0, w.keys, era, b.W, record.Heap{})
+			m := ingestion.New(w.g, 0, w.keys, era, b.W, record.Heap{})
 			width, n := w.g.SubmissionBytes(), len(w.ingesting)
 			plain := secret(b, make([]byte, n*width), func(r *rand.Rand, s []byte) {
 				for i, c := range w.ingesting {
@@ -150,7 +150,7 @@ var Roles = []Case{
 				}
 			})
 			late := n / 3 // this client misses the deadline: public
-			subs := ingest.Submissions{Clients: w.ingesting, Cell: func(i int) []byte {
+			subs := ingestion.Submissions{Clients: w.ingesting, Cell: func(i int) []byte {
 				if i == late {
 					return nil
 				}
@@ -184,22 +184,22 @@ var Roles = []Case{
 		},
 	},
 	{
-		Name: "route.Machine.Route",
-		Covers: []string{"route.Machine.Begin", "route.Machine.Headers", "route.Machine.HeadersComplete", "route.Machine.Decide",
-			"route.Machine.Ranks", "route.Machine.Deal", "route.Machine.Complete", "route.Machine.Section"},
+		Name: "routing.Role.Route",
+		Covers: []string{"routing.Role.Begin", "routing.Role.Headers", "routing.Role.HeadersComplete", "routing.Role.Decide",
+			"routing.Role.Ranks", "routing.Role.Deal", "routing.Role.Complete", "routing.Role.Section"},
 		make: func(b *Builder) func() {
 			w := newWorld(b.N, b.workers)
-			m := route.New(w.g, 0, b.W, record.Heap{})
+			m := routing.New(w.g, 0, b.W, record.Heap{})
 			type input struct{ headers, heads, bodies []byte }
 			var in []input
 			for i := range w.g.Ingestions() {
 				rows := w.at.DealRows(i, 0)
-				in = append(in, input{b.rows(w.at.HeaderLink(i, 0), survive.RowBytes).Data, b.heads(rows, len(w.g.Storages()), w.at.Cells(0)), b.rows(rows, w.g.Stride()).Data})
+				in = append(in, input{b.rows(w.at.HeaderLink(i, 0), idchannel.RowBytes).Data, b.heads(rows, len(w.g.Storages()), w.at.Cells(0)), b.rows(rows, w.g.Stride()).Data})
 			}
 			return func() {
 				m.Begin(w.at)
 				for i, x := range in {
-					if rows := len(x.headers) / survive.RowBytes; rows > 0 {
+					if rows := len(x.headers) / idchannel.RowBytes; rows > 0 {
 						must(m.Headers(i, 0, uint32(rows), x.headers))
 					}
 				}
@@ -224,11 +224,11 @@ var Roles = []Case{
 		},
 	},
 	{
-		Name:   "store.Machine.Place",
-		Covers: []string{"store.Machine.Begin", "store.Machine.Section", "store.Machine.Complete", "store.PutCells"},
+		Name:   "storage.Role.Place",
+		Covers: []string{"storage.Role.Begin", "storage.Role.Section", "storage.Role.Complete", "storage.PutCells"},
 		make: func(b *Builder) func() {
 			w := newWorld(b.N, b.workers)
-			m := store.New(w.g, 0, w.keys, era, b.W, record.Heap{})
+			m := storage.New(w.g, 0, w.keys, era, b.W, record.Heap{})
 			type input struct{ heads, bodies []byte }
 			var in []input
 			for r := range w.g.Routers() {
@@ -248,14 +248,14 @@ var Roles = []Case{
 				}
 				boxes := m.Place()
 				for u := range w.at.Users(0) {
-					store.PutCells(w.g, boxes, u, delivery)
+					storage.PutCells(w.g, boxes, u, delivery)
 				}
 			}
 		},
 	},
-	{Name: "store.Machine.Answer", make: func(b *Builder) func() {
+	{Name: "storage.Role.Answer", make: func(b *Builder) func() {
 		w := newWorld(b.N, b.workers)
-		m := store.New(w.g, 0, w.keys, era, b.W, record.Heap{})
+		m := storage.New(w.g, 0, w.keys, era, b.W, record.Heap{})
 		width, n := w.g.ControlBytes(), len(w.storing)
 		controls := secret(b, make([]byte, n*width), func(r *rand.Rand, s []byte) {
 			for k := range n {
@@ -273,10 +273,10 @@ var Roles = []Case{
 			must(m.Answer(now, w.dir, slots.Clone(), w.storing, width, controls, answers))
 		}
 	}},
-	{Name: "store.Acknowledged", make: func(b *Builder) func() {
+	{Name: "storage.Acknowledged", make: func(b *Builder) func() {
 		control := b.bytes(cell.ControlHeader)
 		epochs, heads, out := []uint64{3, 4}, [][32]byte{{1}, {2}}, make([]uint64, 1)
-		return func() { out[0] = store.Acknowledged(control, epochs, heads) }
+		return func() { out[0] = storage.Acknowledged(control, epochs, heads) }
 	}},
 }
 

@@ -48,8 +48,8 @@ func plants(d *rewrite.Driver, which, log string) (bool, error) {
 	return n == woken && woken > 0, nil
 }
 
-// names reports whether an error's stack names a function: "survive.Sender.trim"
-// is survive.(*Sender).trim there, and that of assembly ends in .abi0.
+// names reports whether an error's stack names a function: "idchannel.Sender.trim"
+// is idchannel.(*Sender).trim there, and that of assembly ends in .abi0.
 func names(block []string, function string) bool {
 	for _, line := range block[1:] {
 		line = strings.NewReplacer("(*", "", ")", "", ".abi0", "").Replace(line)

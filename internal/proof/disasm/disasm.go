@@ -189,7 +189,7 @@ func (p *Program) At(addr uint64) (*Func, *Inst) {
 }
 
 // Short is a function's name as the project writes it: "kernel.sortWords",
-// "survive.Sender.trim".
+// "idchannel.Sender.trim".
 func Short(name string) string {
 	name = strings.NewReplacer("(*", "", ")", "").Replace(name)
 	return name[strings.LastIndex(name, "/")+1:]

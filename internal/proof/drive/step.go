@@ -22,8 +22,8 @@ func stepped(o options) []cases.Case {
 
 func unsteady(c cases.Case) bool {
 	pkg, _, _ := strings.Cut(c.Name, ".")
-	// What survive.Sender draws from a PRF comes from code that allocates.
-	return !slices.Contains([]string{"choice", "kernel", "oblivious"}, pkg) && c.Name != "survive.Decider.Decide"
+	// What idchannel.Sender draws from a PRF comes from code that allocates.
+	return !slices.Contains([]string{"choice", "kernel", "oblivious"}, pkg) && c.Name != "idchannel.Decider.Decide"
 }
 
 // step runs cases between marks, each under --pairs secrets, and prints the name

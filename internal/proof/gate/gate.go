@@ -28,7 +28,7 @@ import (
 )
 
 // Packages are those whose compiled functions are read.
-var Packages = []string{"choice", "kernel", "oblivious", "survive", "token", "record", "ingest", "route", "store"}
+var Packages = []string{"choice", "kernel", "oblivious", "idchannel", "token", "record", "role/ingestion", "role/routing", "role/storage"}
 
 // Wanted reports whether a function belongs to them.
 func Wanted(name string) bool {

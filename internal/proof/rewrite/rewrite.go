@@ -26,8 +26,8 @@ const Module = "github.com/teems-go/teems"
 
 // Packages are those that handle secrets, and are rewritten.
 var Packages = []string{
-	"internal/choice", "internal/kernel", "internal/oblivious", "internal/record", "internal/cell", "internal/survive",
-	"internal/token", "internal/ingest", "internal/route", "internal/store", "internal/session", "internal/keys",
+	"internal/choice", "internal/kernel", "internal/oblivious", "internal/record", "internal/cell", "internal/idchannel",
+	"internal/token", "internal/role/ingestion", "internal/role/routing", "internal/role/storage", "internal/session", "internal/keys",
 	"internal/epoch",
 }
 

@@ -18,7 +18,7 @@ var (
 	parsedMu sync.Mutex
 )
 
-// FunctionAt returns the function, "survive.Sender.trim", that a line of a Go
+// FunctionAt returns the function, "idchannel.Sender.trim", that a line of a Go
 // source belongs to, or nothing.
 func FunctionAt(file string, line int) string {
 	parsedMu.Lock()

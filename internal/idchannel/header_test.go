@@ -1,4 +1,4 @@
-package survive
+package idchannel
 
 import (
 	"math/rand/v2"

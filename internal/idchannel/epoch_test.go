@@ -1,4 +1,4 @@
-package survive_test
+package idchannel_test
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/oblivious"
 	"github.com/teems-go/teems/internal/reference"
-	"github.com/teems-go/teems/internal/survive"
+	"github.com/teems-go/teems/internal/idchannel"
 	"github.com/teems-go/teems/internal/token"
 )
 
@@ -18,8 +18,8 @@ type server struct {
 	subs   []reference.Submission
 	passes token.Passes
 	tokens token.Tokens
-	in     survive.Records
-	sender *survive.Sender
+	in     idchannel.Records
+	sender *idchannel.Sender
 	cells  []uint32
 }
 
@@ -45,7 +45,7 @@ func (w *world) judge(t *testing.T, s *server, seed uint64) {
 	if err := checker.Passes(w.epoch, dir, view, s.passes); err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}
-	s.in = survive.Records{Recipient: s.passes.Recipient, Class: s.passes.Class,
+	s.in = idchannel.Records{Recipient: s.passes.Recipient, Class: s.passes.Class,
 		Priority: s.passes.Priority, Real: s.passes.Real}
 	for _, c := range senders {
 		for i := range w.outID {
@@ -81,31 +81,31 @@ func (w *world) run(t *testing.T, seed uint64, servers, routers int, link func(n
 			pattern = append(pattern, uint32(r))
 		}
 	}
-	k := survive.Classes{Contact: uint32(w.p.Contact), Stranger: uint32(w.p.Stranger)}
+	k := idchannel.Classes{Contact: uint32(w.p.Contact), Stranger: uint32(w.p.Stranger)}
 	a := [32]byte{byte(rng.IntN(256))}
 	workers := oblivious.NewWorkers(1 + rng.IntN(3))
 	for _, s := range all {
 		w.judge(t, s, seed)
 		n := len(s.in.Real)
-		plan := survive.Plan{Classes: k, Pattern: pattern}
+		plan := idchannel.Plan{Classes: k, Pattern: pattern}
 		for range routers {
 			plan.Links = append(plan.Links, link(n))
 		}
-		s.sender = survive.NewSender(workers, w.prf)
+		s.sender = idchannel.NewSender(workers, w.prf)
 		if err := s.sender.Prepare(plan, w.epoch, a, s.in); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 	}
-	decider := survive.NewDecider(workers)
+	decider := idchannel.NewDecider(workers)
 	for r := range routers {
 		var rows []byte
 		for _, s := range all {
-			if got, want := len(s.sender.Section(r)), link(len(s.in.Real))*survive.RowBytes; got != want {
+			if got, want := len(s.sender.Section(r)), link(len(s.in.Real))*idchannel.RowBytes; got != want {
 				t.Fatalf("seed %d: section has %d bytes, want %d", seed, got, want)
 			}
 			rows = append(rows, s.sender.Section(r)...)
 		}
-		copy(decider.Begin(len(rows)/survive.RowBytes), rows)
+		copy(decider.Begin(len(rows)/idchannel.RowBytes), rows)
 		ranks := decider.Decide(k)
 		for _, s := range all {
 			ranks = ranks[copy(s.sender.Ranks(r), ranks):]
@@ -142,7 +142,7 @@ func (w *world) outcome(t *testing.T, seed uint64, all []*server) reference.Outc
 			for i, c := range sub.ID {
 				at := j*w.outID + i
 				switch {
-				case s.cells[at] != survive.Dropped:
+				case s.cells[at] != idchannel.Dropped:
 					deliver(s.in.Recipient[at], s.cells[at], sub.Sender, c.Body)
 				case s.in.Real[at] == 1:
 					out.OverLimit[s.in.Recipient[at]]++
@@ -191,19 +191,19 @@ func TestOverflowTruncates(t *testing.T) {
 // TestRowsOfDummies checks that what does not survive leaves no trace on a link:
 // all rows that are not survivors are all ones.
 func TestRowsOfDummies(t *testing.T) {
-	dummy := bytes.Repeat([]byte{0xff}, survive.RowBytes)
+	dummy := bytes.Repeat([]byte{0xff}, idchannel.RowBytes)
 	for seed := range uint64(60) {
 		w := newWorld(seed)
 		all := w.run(t, seed, 1, 2, func(n int) int { return n })
 		survivors := 0
 		for _, c := range all[0].cells {
-			if c != survive.Dropped {
+			if c != idchannel.Dropped {
 				survivors++
 			}
 		}
 		rows := append(append([]byte{}, all[0].sender.Section(0)...), all[0].sender.Section(1)...)
-		for ; len(rows) > 0; rows = rows[survive.RowBytes:] {
-			if !bytes.Equal(rows[:survive.RowBytes], dummy) {
+		for ; len(rows) > 0; rows = rows[idchannel.RowBytes:] {
+			if !bytes.Equal(rows[:idchannel.RowBytes], dummy) {
 				survivors--
 			}
 		}

@@ -1,9 +1,9 @@
-// Package ingest is the machine of an ingestion server: it turns the opened
+// Package ingestion is the machine of an ingestion server: it turns the opened
 // submissions of an epoch into records, and deals them to the routing servers.
 //
 // A record's way: the cell's head is judged (package token), which gives the
 // record a recipient or makes it a dummy; on the ID channel the headers of all
-// records are contested (package survive), which gives each survivor its cell
+// records are contested (package idchannel), which gives each survivor its cell
 // and makes the others dummies; then every record gets the shard and cell of
 // its destination, its position in the order by shard, and from that the router
 // that it is dealt to. Bodies are copied once, from the submission, when their
@@ -12,7 +12,7 @@
 // Public: which clients are in the roster, which of them submitted, and all
 // sizes of geometry.Attempt. Secret: everything inside a cell, and what became
 // of it. The machine does no I/O, has no clock and draws no randomness.
-package ingest
+package ingestion
 
 import (
 	"errors"
@@ -23,18 +23,18 @@ import (
 	"github.com/teems-go/teems/internal/kernel"
 	"github.com/teems-go/teems/internal/oblivious"
 	"github.com/teems-go/teems/internal/record"
-	"github.com/teems-go/teems/internal/survive"
+	"github.com/teems-go/teems/internal/idchannel"
 	"github.com/teems-go/teems/internal/token"
 )
 
 // Keys is what an ingestion server computes under the cluster's secrets.
 type Keys interface {
 	token.MAC
-	survive.PRF
+	idchannel.PRF
 }
 
 // ErrFrame reports a frame of ranks that does not fit what was asked.
-var ErrFrame = errors.New("ingest: ranks do not fit the headers that were sent")
+var ErrFrame = errors.New("ingestion: ranks do not fit the headers that were sent")
 
 // Submissions is what was opened for an epoch. It is read until Deal returns.
 type Submissions struct {
@@ -42,8 +42,8 @@ type Submissions struct {
 	Cell    func(index int) []byte // plaintext of a client's submission, or nil if it missed the deadline (public)
 }
 
-// Machine is one ingestion server's part of one attempt after the other.
-type Machine struct {
+// Role is one ingestion server's part of one attempt after the other.
+type Role struct {
 	g       *geometry.Geometry
 	index   int // role index i
 	nid     int // k_out of the ID channel
@@ -52,7 +52,7 @@ type Machine struct {
 	alone   []*oblivious.Workers // one worker each, for chunks side by side
 	memory  record.Memory
 	checker *token.Checker
-	sender  *survive.Sender
+	sender  *idchannel.Sender
 
 	// Public tables.
 	shards    choice.Divider
@@ -78,7 +78,7 @@ type Machine struct {
 }
 
 type idColumns struct {
-	records survive.Records
+	records idchannel.Records
 	status  []byte
 }
 
@@ -88,12 +88,12 @@ type tokenColumns struct {
 }
 
 // New returns the machine of the ingestion server with role index i.
-func New(g *geometry.Geometry, i int, keys Keys, era uint32, w *oblivious.Workers, memory record.Memory) *Machine {
+func New(g *geometry.Geometry, i int, keys Keys, era uint32, w *oblivious.Workers, memory record.Memory) *Role {
 	p := g.Params()
-	return &Machine{
+	return &Role{
 		g: g, index: i, nid: p.ID.Out, ntok: p.Token.Out, workers: w, alone: w.Alone(), memory: memory,
 		checker: token.NewChecker(token.RulesOf(p), []token.Key{{Era: era, MAC: keys}}, w),
-		sender:  survive.NewSender(w, keys),
+		sender:  idchannel.NewSender(w, keys),
 		shards:  choice.NewDivider(uint32(g.VirtualShards())),
 		pattern: g.Pattern(),
 		storage: g.StorageTable(),
@@ -101,12 +101,12 @@ func New(g *geometry.Geometry, i int, keys Keys, era uint32, w *oblivious.Worker
 }
 
 // Free gives the machine's arrays back; it is not used afterwards.
-func (m *Machine) Free() { m.table.Free(m.memory) }
+func (m *Role) Free() { m.table.Free(m.memory) }
 
 // Begin judges the submissions and makes the records. a is the attempt's
 // identity. When the ID channel is in use the sections of headers are ready for
 // sending afterwards, and the ranks must come before Deal.
-func (m *Machine) Begin(at *geometry.Attempt, epoch uint64, a [32]byte, dir *token.Directory, subs Submissions) error {
+func (m *Role) Begin(at *geometry.Attempt, epoch uint64, a [32]byte, dir *token.Directory, subs Submissions) error {
 	m.attempt, m.dir, m.base, m.subs, m.clients = at, dir, at.BaseTable(), subs, subs.Clients
 	clients := len(subs.Clients)
 	m.room(clients)
@@ -125,7 +125,7 @@ func (m *Machine) Begin(at *geometry.Attempt, epoch uint64, a [32]byte, dir *tok
 const blockClients = 4096
 
 // room makes room for what is judged of so many clients' cells.
-func (m *Machine) room(clients int) {
+func (m *Role) room(clients int) {
 	m.heads = record.Grow(m.heads, min(clients, blockClients)*m.g.Outs()*cell.MessageHeader)
 
 	n := clients * m.nid
@@ -139,7 +139,7 @@ func (m *Machine) room(clients int) {
 
 // read copies the heads of cells that the submissions of clients [from, to)
 // hold. A client that missed the deadline has dummies.
-func (m *Machine) read(from, to int) {
+func (m *Role) read(from, to int) {
 	g, outs := m.g, m.g.Outs()
 	heads := m.heads
 	record.Each(m.workers, to-from, func(a, b int) {
@@ -160,7 +160,7 @@ func (m *Machine) read(from, to int) {
 
 // judge lets package token decide which cells of clients [from, to), whose heads
 // were read, are real, and of what class.
-func (m *Machine) judge(epoch uint64, from, to int) error {
+func (m *Role) judge(epoch uint64, from, to int) error {
 	outs, nid, ntok := m.g.Outs(), m.nid, m.ntok
 	clients := m.clients[from:to]
 	c := token.Cells{
@@ -186,7 +186,7 @@ func (m *Machine) judge(epoch uint64, from, to int) error {
 }
 
 // nameSenders says whose the records of some of the roster's clients are.
-func (m *Machine) nameSenders(from, to int) {
+func (m *Role) nameSenders(from, to int) {
 	r := &m.id.records
 	for i := from; i < to; i++ {
 		for j := range m.nid {
@@ -196,7 +196,7 @@ func (m *Machine) nameSenders(from, to int) {
 }
 
 // contest lays out the headers of the ID channel.
-func (m *Machine) contest(epoch uint64, a [32]byte) error {
+func (m *Role) contest(epoch uint64, a [32]byte) error {
 	m.waiting = 0
 	if m.nid == 0 {
 		return nil
@@ -211,8 +211,8 @@ func (m *Machine) contest(epoch uint64, a [32]byte) error {
 		clear(seen)
 	}
 	p := m.g.Params()
-	plan := survive.Plan{
-		Classes: survive.Classes{Contact: uint32(p.ID.Contact), Stranger: uint32(p.ID.Stranger)},
+	plan := idchannel.Plan{
+		Classes: idchannel.Classes{Contact: uint32(p.ID.Contact), Stranger: uint32(p.ID.Stranger)},
 		Pattern: m.pattern,
 		Links:   m.attempt.HeaderLinks(m.index),
 	}
@@ -221,28 +221,28 @@ func (m *Machine) contest(epoch uint64, a [32]byte) error {
 }
 
 // Headers is what goes to router r: geometry's HeaderLink rows of 24 bytes.
-func (m *Machine) Headers(r int) []byte { return m.sender.Section(r) }
+func (m *Role) Headers(r int) []byte { return m.sender.Section(r) }
 
 // Ranks takes router r's answer for rows [part, part+rows).
-func (m *Machine) Ranks(r int, part, rows uint32, payload []byte) error {
+func (m *Role) Ranks(r int, part, rows uint32, payload []byte) error {
 	all := m.attempt.HeaderLink(m.index, r)
-	if int64(part)+int64(rows) > int64(all) || len(payload) != int(rows)*survive.RankBytes || rows == 0 {
+	if int64(part)+int64(rows) > int64(all) || len(payload) != int(rows)*idchannel.RankBytes || rows == 0 {
 		return ErrFrame
 	}
 	if m.ranksSeen[r][part] {
 		return nil
 	}
 	m.ranksSeen[r][part] = true
-	copy(m.sender.Ranks(r)[int(part)*survive.RankBytes:], payload)
+	copy(m.sender.Ranks(r)[int(part)*idchannel.RankBytes:], payload)
 	m.waiting -= int(rows)
 	return nil
 }
 
 // Complete reports whether everything has come that Deal needs.
-func (m *Machine) Complete() bool { return m.waiting == 0 }
+func (m *Role) Complete() bool { return m.waiting == 0 }
 
 // Deal gives every record its destination and splits the records by router.
-func (m *Machine) Deal() error {
+func (m *Role) Deal() error {
 	m.table = m.table.Resize(m.memory, m.attempt.Records(m.index), m.g.Stride())
 	m.cells = record.Grow(m.cells, len(m.id.records.Real))
 	if m.nid > 0 {
@@ -259,7 +259,7 @@ func (m *Machine) Deal() error {
 // address writes the head of every record: shard, cell, sender and whether it
 // is real. Oblivious in everything but the number of records; every record
 // meets the whole tables of virtual shards.
-func (m *Machine) address() {
+func (m *Role) address() {
 	n, clients := m.attempt.Records(m.index), m.attempt.Ingesting(m.index)
 	m.labels, m.bases = record.Grow(m.labels, n), record.Grow(m.bases, n)
 	record.Each(m.workers, clients, m.addressClients)
@@ -271,7 +271,7 @@ func (m *Machine) address() {
 }
 
 // addressClients is address for the records of some of the roster's clients.
-func (m *Machine) addressClients(from, to int) {
+func (m *Role) addressClients(from, to int) {
 	nid, outs := m.nid, m.g.Outs()
 	labels, bases := m.labels[from*outs:to*outs], m.bases[from*outs:to*outs]
 	for i := from; i < to; i++ {
@@ -290,7 +290,7 @@ func (m *Machine) addressClients(from, to int) {
 			if j < nid {
 				x := i*nid + j
 				place = m.cells[x]
-				real = choice.FromBit(uint64(m.id.records.Real[x])) &^ choice.Eq(uint64(place), uint64(survive.Dropped))
+				real = choice.FromBit(uint64(m.id.records.Real[x])) &^ choice.Eq(uint64(place), uint64(idchannel.Dropped))
 			} else {
 				x := i*m.ntok + j - nid
 				place = tokenCell + m.tok.slot[x]
@@ -311,7 +311,7 @@ func (m *Machine) addressClients(from, to int) {
 }
 
 // recipient is that of cell j of the roster's client at index i.
-func (m *Machine) recipient(i, j int) uint32 {
+func (m *Role) recipient(i, j int) uint32 {
 	if j < m.nid {
 		return m.id.records.Recipient[i*m.nid+j]
 	}
@@ -321,7 +321,7 @@ func (m *Machine) recipient(i, j int) uint32 {
 // split deals each chunk: the record at position p of the order by shard goes
 // to router pattern[p mod W]; positions run on across chunks. Each worker takes
 // chunks of its own, if there are enough.
-func (m *Machine) split() {
+func (m *Role) split() {
 	chunks, parts := m.attempt.Chunks(m.index), len(m.alone)
 	if chunks < parts {
 		m.splitChunks(m.workers, 0, chunks)
@@ -331,7 +331,7 @@ func (m *Machine) split() {
 }
 
 // splitChunks is split for chunks [first, end).
-func (m *Machine) splitChunks(w *oblivious.Workers, first, end int) {
+func (m *Role) splitChunks(w *oblivious.Workers, first, end int) {
 	shards := len(m.g.Storages())
 	sizes := make([]int, len(m.g.Routers()))
 	for c := first; c < end; c++ {
@@ -349,7 +349,7 @@ func (m *Machine) splitChunks(w *oblivious.Workers, first, end int) {
 
 // fill copies the bodies of records [from, to) from their submissions. Clients
 // that missed the deadline, and the padding behind the last client, have zeros.
-func (m *Machine) fill(w *oblivious.Workers, from, to int) {
+func (m *Role) fill(w *oblivious.Workers, from, to int) {
 	g, outs := m.g, m.g.Outs()
 	body := g.Params().CellBytes
 	record.Each(w, to-from, func(a, b int) {
@@ -375,7 +375,7 @@ func (m *Machine) fill(w *oblivious.Workers, from, to int) {
 
 // Release hands the table over, of which sections are views, once every Section
 // was taken: it belongs to the caller, and the next attempt gets another.
-func (m *Machine) Release() record.Table {
+func (m *Role) Release() record.Table {
 	t := m.table
 	m.table = record.Table{}
 	return t
@@ -383,7 +383,7 @@ func (m *Machine) Release() record.Table {
 
 // Section is what chunk c deals to router r, and its first row among all that
 // this server deals to that router.
-func (m *Machine) Section(c, r int) (rows record.Table, first int) {
+func (m *Role) Section(c, r int) (rows record.Table, first int) {
 	at := m.attempt
 	from, _ := at.Chunk(m.index, c)
 	from += at.DealOffset(m.index, c, r)
@@ -393,7 +393,7 @@ func (m *Machine) Section(c, r int) (rows record.Table, first int) {
 
 // Statuses writes what became of the cells of the roster's client at index i:
 // one byte a cell, for its sealed result.
-func (m *Machine) Statuses(i int, out []byte) {
+func (m *Role) Statuses(i int, out []byte) {
 	copy(out, m.id.status[i*m.nid:(i+1)*m.nid])
 	copy(out[m.nid:], m.tok.status[i*m.ntok:(i+1)*m.ntok])
 }

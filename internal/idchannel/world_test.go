@@ -1,4 +1,4 @@
-package survive_test
+package idchannel_test
 
 import (
 	"crypto/sha256"

@@ -1,11 +1,11 @@
-// Package store is the machine of a storage server, which owns a shard of
+// Package storage is the machine of a storage server, which owns a shard of
 // mailboxes: it places the records of an epoch into them, exactly one in every
 // cell, real or dummy, and answers its clients' requests for tokens and passes.
 //
 // Public: all sizes of geometry.Attempt, who sent a control cell. Secret:
 // everything inside records and control cells, which cells hold messages, what
 // was issued. The machine does no I/O, has no clock and draws no randomness.
-package store
+package storage
 
 import (
 	"encoding/binary"
@@ -21,10 +21,10 @@ import (
 )
 
 // ErrFrame reports a frame that does not fit the attempt's public sizes.
-var ErrFrame = errors.New("store: frame does not fit its link")
+var ErrFrame = errors.New("storage: frame does not fit its link")
 
-// Machine is one storage server's part of one attempt after the other.
-type Machine struct {
+// Role is one storage server's part of one attempt after the other.
+type Role struct {
 	g       *geometry.Geometry
 	index   int // role index d
 	workers *oblivious.Workers
@@ -40,16 +40,16 @@ type Machine struct {
 }
 
 // New returns the machine of the storage server with role index d.
-func New(g *geometry.Geometry, d int, mac token.MAC, era uint32, w *oblivious.Workers, memory record.Memory) *Machine {
+func New(g *geometry.Geometry, d int, mac token.MAC, era uint32, w *oblivious.Workers, memory record.Memory) *Role {
 	issuer := token.NewIssuer(token.RulesOf(g.Params()), token.Key{Era: era, MAC: mac}, w)
-	return &Machine{g: g, index: d, workers: w, memory: memory, issuer: issuer}
+	return &Role{g: g, index: d, workers: w, memory: memory, issuer: issuer}
 }
 
 // Free gives the machine's arrays back; it is not used afterwards.
-func (m *Machine) Free() { m.table.Free(m.memory) }
+func (m *Role) Free() { m.table.Free(m.memory) }
 
 // Begin waits for what the routers will send.
-func (m *Machine) Begin(at *geometry.Attempt) {
+func (m *Role) Begin(at *geometry.Attempt) {
 	m.attempt = at
 	m.from.Reset(len(m.g.Routers()), func(r int) (int, int) {
 		return at.StoreOffset(r, m.index), at.Section(r, m.index)
@@ -59,7 +59,7 @@ func (m *Machine) Begin(at *geometry.Attempt) {
 
 // room makes room for records, when the first of them come: by then tables of
 // this server's other roles may be free, and serve again.
-func (m *Machine) room() {
+func (m *Role) room() {
 	if !m.ready {
 		m.table = m.table.Resize(m.memory, m.attempt.Places(m.index), m.g.Stride())
 		m.ready = true
@@ -67,7 +67,7 @@ func (m *Machine) room() {
 }
 
 // Section takes rows [first, first+rows) of router r's section.
-func (m *Machine) Section(r int, first, rows uint32, heads, bodies []byte) error {
+func (m *Role) Section(r int, first, rows uint32, heads, bodies []byte) error {
 	m.room()
 	if !m.table.Fits(rows, heads, bodies) {
 		return ErrFrame
@@ -83,7 +83,7 @@ func (m *Machine) Section(r int, first, rows uint32, heads, bodies []byte) error
 }
 
 // Complete reports whether all sections have come, so that Place can run.
-func (m *Machine) Complete() bool { return m.from.Complete() }
+func (m *Role) Complete() bool { return m.from.Complete() }
 
 // Place puts every record into the cell that it asks for, and returns the
 // mailboxes: geometry's Cells rows, cell j of the client with local index u at
@@ -94,7 +94,7 @@ func (m *Machine) Complete() bool { return m.from.Complete() }
 //
 // Oblivious in heads and bodies. Costs two sorts of the heads and one placement
 // of the bodies.
-func (m *Machine) Place() record.Table {
+func (m *Role) Place() record.Table {
 	m.room()
 	n, cells := m.attempt.Places(m.index), m.attempt.Cells(m.index)
 	m.table.Clear(m.attempt.StoreRows(m.index), n)
@@ -117,7 +117,7 @@ func (m *Machine) Place() record.Table {
 // begins at i*stride of controls. The answers lie one behind the other in answers,
 // Requests for each client. Watermarks move in slots, which is a copy that the
 // epoch may drop.
-func (m *Machine) Answer(epoch uint64, dir *token.Directory, slots *token.Slots, clients []uint32, stride int, controls, answers []byte) error {
+func (m *Role) Answer(epoch uint64, dir *token.Directory, slots *token.Slots, clients []uint32, stride int, controls, answers []byte) error {
 	g := m.g
 	return m.issuer.Issue(epoch, dir, slots,
 		token.Requests{

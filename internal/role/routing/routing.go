@@ -1,4 +1,4 @@
-// Package route is the machine of a routing server, which stands between
+// Package routing is the machine of a routing server, which stands between
 // ingestion and storage so that nobody learns which ingestion server's records
 // go to which storage server.
 //
@@ -11,7 +11,7 @@
 // Public: all sizes of geometry.Attempt. Secret: everything inside headers and
 // records, how many are real and where they go. The machine does no I/O, has no
 // clock and draws no randomness.
-package route
+package routing
 
 import (
 	"errors"
@@ -20,22 +20,22 @@ import (
 	"github.com/teems-go/teems/internal/choice"
 	"github.com/teems-go/teems/internal/oblivious"
 	"github.com/teems-go/teems/internal/record"
-	"github.com/teems-go/teems/internal/survive"
+	"github.com/teems-go/teems/internal/idchannel"
 )
 
 // ErrFrame reports a frame that does not fit the attempt's public sizes.
-var ErrFrame = errors.New("route: frame does not fit its link")
+var ErrFrame = errors.New("routing: frame does not fit its link")
 
-// Machine is one routing server's part of one attempt after the other.
-type Machine struct {
+// Role is one routing server's part of one attempt after the other.
+type Role struct {
 	g       *geometry.Geometry
 	index   int // role index r
 	workers *oblivious.Workers
 	memory  record.Memory
-	decider *survive.Decider
+	decider *idchannel.Decider
 	attempt *geometry.Attempt
 
-	headers     []byte // rows of survive.RowBytes, ingestion server by ingestion server
+	headers     []byte // rows of idchannel.RowBytes, ingestion server by ingestion server
 	headersFrom record.Receiver
 	ranks       []byte
 
@@ -47,15 +47,15 @@ type Machine struct {
 }
 
 // New returns the machine of the routing server with role index r.
-func New(g *geometry.Geometry, r int, w *oblivious.Workers, memory record.Memory) *Machine {
-	return &Machine{g: g, index: r, workers: w, memory: memory, decider: survive.NewDecider(w)}
+func New(g *geometry.Geometry, r int, w *oblivious.Workers, memory record.Memory) *Role {
+	return &Role{g: g, index: r, workers: w, memory: memory, decider: idchannel.NewDecider(w)}
 }
 
 // Free gives the machine's arrays back; it is not used afterwards.
-func (m *Machine) Free() { m.table.Free(m.memory) }
+func (m *Role) Free() { m.table.Free(m.memory) }
 
 // Begin waits for what the ingestion servers will send.
-func (m *Machine) Begin(at *geometry.Attempt) {
+func (m *Role) Begin(at *geometry.Attempt) {
 	m.attempt = at
 	ingestions := len(m.g.Ingestions())
 	m.headersFrom.Reset(ingestions, func(i int) (int, int) {
@@ -71,7 +71,7 @@ func (m *Machine) Begin(at *geometry.Attempt) {
 
 // room makes room for records, when the first of them come: by then the tables
 // that were dealt from may be free, and serve again.
-func (m *Machine) room() {
+func (m *Role) room() {
 	if !m.ready {
 		m.table = m.table.Resize(m.memory, m.attempt.RouterWork(m.index), m.g.Stride())
 		m.ready = true
@@ -79,8 +79,8 @@ func (m *Machine) room() {
 }
 
 // Headers takes rows [first, first+rows) of ingestion server i's headers.
-func (m *Machine) Headers(i int, first, rows uint32, payload []byte) error {
-	if len(payload) != int(rows)*survive.RowBytes {
+func (m *Role) Headers(i int, first, rows uint32, payload []byte) error {
+	if len(payload) != int(rows)*idchannel.RowBytes {
 		return ErrFrame
 	}
 	at, fresh, ok := m.headersFrom.Take(i, first, rows)
@@ -88,29 +88,29 @@ func (m *Machine) Headers(i int, first, rows uint32, payload []byte) error {
 		return ErrFrame
 	}
 	if fresh {
-		copy(m.headers[at*survive.RowBytes:], payload)
+		copy(m.headers[at*idchannel.RowBytes:], payload)
 	}
 	return nil
 }
 
 // HeadersComplete reports whether all headers have come, so that Decide can run.
-func (m *Machine) HeadersComplete() bool { return m.headersFrom.Complete() }
+func (m *Role) HeadersComplete() bool { return m.headersFrom.Complete() }
 
 // Decide ranks the headers.
-func (m *Machine) Decide() {
+func (m *Role) Decide() {
 	p := m.g.Params()
-	m.ranks = m.decider.Decide(survive.Classes{Contact: uint32(p.ID.Contact), Stranger: uint32(p.ID.Stranger)})
+	m.ranks = m.decider.Decide(idchannel.Classes{Contact: uint32(p.ID.Contact), Stranger: uint32(p.ID.Stranger)})
 }
 
 // Ranks is the answer to ingestion server i: a rank for each header that it
 // sent, in that order.
-func (m *Machine) Ranks(i int) []byte {
+func (m *Role) Ranks(i int) []byte {
 	at := m.attempt.HeaderOffset(i, m.index)
-	return m.ranks[at*survive.RankBytes : (at+m.attempt.HeaderLink(i, m.index))*survive.RankBytes]
+	return m.ranks[at*idchannel.RankBytes : (at+m.attempt.HeaderLink(i, m.index))*idchannel.RankBytes]
 }
 
 // Deal takes rows [first, first+rows) of what ingestion server i deals.
-func (m *Machine) Deal(i int, first, rows uint32, heads, bodies []byte) error {
+func (m *Role) Deal(i int, first, rows uint32, heads, bodies []byte) error {
 	m.room()
 	if !m.table.Fits(rows, heads, bodies) {
 		return ErrFrame
@@ -126,13 +126,13 @@ func (m *Machine) Deal(i int, first, rows uint32, heads, bodies []byte) error {
 }
 
 // Complete reports whether all records have come, so that Route can run.
-func (m *Machine) Complete() bool { return m.tableFrom.Complete() }
+func (m *Role) Complete() bool { return m.tableFrom.Complete() }
 
 // Route makes the sections: it truncates what would pass a section's bound
 // (which honest ingestion servers never reach), fills the rest with dummies,
 // and splits. Oblivious in all heads and bodies; costs one pass over the heads
 // that touches every counter and one exact-size split of the bodies.
-func (m *Machine) Route() {
+func (m *Role) Route() {
 	m.room()
 	n, work := m.attempt.RouterRows(m.index), m.attempt.RouterWork(m.index)
 	m.table.Clear(n, work)
@@ -153,14 +153,14 @@ func (m *Machine) Route() {
 
 // Release hands the table over, of which sections are views, once every Section
 // was taken: it belongs to the caller, and the next attempt gets another.
-func (m *Machine) Release() record.Table {
+func (m *Role) Release() record.Table {
 	t := m.table
 	m.table = record.Table{}
 	return t
 }
 
 // Section is what goes to storage server d: exactly geometry's Section rows.
-func (m *Machine) Section(d int) record.Table {
+func (m *Role) Section(d int) record.Table {
 	at := m.attempt.SectionOffset(m.index, d)
 	return m.table.Slice(at, at+m.attempt.Section(m.index, d))
 }

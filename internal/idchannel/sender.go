@@ -1,4 +1,4 @@
-package survive
+package idchannel
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-package survive_test
+package idchannel_test
 
 import (
 	"encoding/binary"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/teems-go/teems/geometry"
 	"github.com/teems-go/teems/internal/oblivious"
-	"github.com/teems-go/teems/internal/survive"
+	"github.com/teems-go/teems/internal/idchannel"
 )
 
 // spy notes which recipients are asked for.
@@ -22,24 +22,24 @@ func (p *spy) Routers(a [32]byte, recipients []uint32, out []uint64) {
 	p.prf.Routers(a, recipients, out)
 }
 
-func makeRecords(n int) survive.Records {
-	return survive.Records{Recipient: make([]uint32, n), Class: make([]byte, n),
+func makeRecords(n int) idchannel.Records {
+	return idchannel.Records{Recipient: make([]uint32, n), Class: make([]byte, n),
 		Priority: make([]uint32, n), Sender: make([]uint32, n),
 		Index: make([]uint16, n), Real: make([]byte, n)}
 }
 
 // record sets one real record.
-func record(in survive.Records, i int, recipient uint32, class byte, priority, sender uint32, index uint16) {
+func record(in idchannel.Records, i int, recipient uint32, class byte, priority, sender uint32, index uint16) {
 	in.Recipient[i], in.Class[i], in.Priority[i] = recipient, class, priority
 	in.Sender[i], in.Index[i], in.Real[i] = sender, index, 1
 }
 
 // alone decides with one server of each role.
-func alone(t testing.TB, k survive.Classes, p survive.PRF, in survive.Records) []uint32 {
+func alone(t testing.TB, k idchannel.Classes, p idchannel.PRF, in idchannel.Records) []uint32 {
 	w := oblivious.NewWorkers(1)
-	s, d := survive.NewSender(w, p), survive.NewDecider(w)
+	s, d := idchannel.NewSender(w, p), idchannel.NewDecider(w)
 	n := len(in.Real)
-	if err := s.Prepare(survive.Plan{Classes: k, Pattern: []uint32{0}, Links: []int{n}}, 1, [32]byte{}, in); err != nil {
+	if err := s.Prepare(idchannel.Plan{Classes: k, Pattern: []uint32{0}, Links: []int{n}}, 1, [32]byte{}, in); err != nil {
 		t.Fatal(err)
 	}
 	copy(d.Begin(n), s.Section(0))
@@ -52,22 +52,22 @@ func alone(t testing.TB, k survive.Classes, p survive.PRF, in survive.Records) [
 }
 
 func TestOrder(t *testing.T) {
-	const x = survive.Dropped
+	const x = idchannel.Dropped
 	in := makeRecords(12)
-	record(in, 0, 9, survive.Stranger, 0, 5, 0)
-	record(in, 1, 9, survive.Contact, 1<<31, 4, 0)
-	record(in, 2, 9, survive.Contact, 1<<32-1, 7, 1)
-	record(in, 3, 9, survive.Contact, 1<<31+1, 8, 0) // differs in the bit that spills into word 1
-	record(in, 4, 9, survive.Contact, 0, 3, 0)
-	record(in, 5, 9, survive.Stranger, 0, 4, 0)
-	record(in, 6, 0, survive.Contact, 0, 1<<32-1, 1<<16-1)
-	record(in, 7, 0, survive.Contact, 0, 1<<32-1, 1<<16-2)
-	record(in, 8, 1<<32-1, survive.Contact, 1<<32-1, 1, 0) // does not exist
-	record(in, 9, 1<<32-2, survive.Contact, 0, 1, 1)
-	record(in, 10, 9, survive.Contact, 1<<32-1, 1, 0)
+	record(in, 0, 9, idchannel.Stranger, 0, 5, 0)
+	record(in, 1, 9, idchannel.Contact, 1<<31, 4, 0)
+	record(in, 2, 9, idchannel.Contact, 1<<32-1, 7, 1)
+	record(in, 3, 9, idchannel.Contact, 1<<31+1, 8, 0) // differs in the bit that spills into word 1
+	record(in, 4, 9, idchannel.Contact, 0, 3, 0)
+	record(in, 5, 9, idchannel.Stranger, 0, 4, 0)
+	record(in, 6, 0, idchannel.Contact, 0, 1<<32-1, 1<<16-1)
+	record(in, 7, 0, idchannel.Contact, 0, 1<<32-1, 1<<16-2)
+	record(in, 8, 1<<32-1, idchannel.Contact, 1<<32-1, 1, 0) // does not exist
+	record(in, 9, 1<<32-2, idchannel.Contact, 0, 1, 1)
+	record(in, 10, 9, idchannel.Contact, 1<<32-1, 1, 0)
 	in.Real[10] = 0
-	record(in, 11, 9, survive.Stranger, 0, 6, 0)
-	got := alone(t, survive.Classes{Contact: 3, Stranger: 2}, prf{constant: true}, in)
+	record(in, 11, 9, idchannel.Stranger, 0, 6, 0)
+	got := alone(t, idchannel.Classes{Contact: 3, Stranger: 2}, prf{constant: true}, in)
 	want := []uint32{4, 2, 0, 1, x, 3, 1, 0, x, 0, x, x}
 	for i := range want {
 		if got[i] != want[i] {
@@ -80,11 +80,11 @@ func TestNothingHashedButSurvivors(t *testing.T) {
 	const n = 100
 	in := makeRecords(n)
 	for i := range n {
-		record(in, i, 3, survive.Contact, uint32(i), uint32(i), 0)
+		record(in, i, 3, idchannel.Contact, uint32(i), uint32(i), 0)
 		in.Real[i] = byte(i % 2)
 	}
 	p := &spy{}
-	alone(t, survive.Classes{Contact: 4}, p, in)
+	alone(t, idchannel.Classes{Contact: 4}, p, in)
 	asked := 0
 	for _, c := range p.asked {
 		if c != 1<<32-1 {
@@ -112,9 +112,9 @@ func TestTies(t *testing.T) {
 	ties := []uint64{1 << 63, 3, 2, 1<<63 + 1, 1<<64 - 1, 0, 3}
 	in := makeRecords(len(ties))
 	for i := range ties {
-		record(in, i, 5, survive.Contact, 8, uint32(i), 0)
+		record(in, i, 5, idchannel.Contact, 8, uint32(i), 0)
 	}
-	got := alone(t, survive.Classes{Contact: 7}, listed{ties: ties}, in)
+	got := alone(t, idchannel.Classes{Contact: 7}, listed{ties: ties}, in)
 	for i, want := range []uint32{4, 2, 1, 5, 6, 0, 3} {
 		if got[i] != want {
 			t.Errorf("record %d: cell %d, want %d", i, got[i], want)
@@ -129,18 +129,18 @@ func TestDecider(t *testing.T) {
 	for i := range 5 {
 		record(in, i, 1, byte(i/3), uint32(i), uint32(i), 0)
 	}
-	s := survive.NewSender(oblivious.NewWorkers(1), prf{})
-	plan := survive.Plan{Classes: survive.Classes{Contact: 9, Stranger: 9}, Pattern: []uint32{0}, Links: []int{6}}
+	s := idchannel.NewSender(oblivious.NewWorkers(1), prf{})
+	plan := idchannel.Plan{Classes: idchannel.Classes{Contact: 9, Stranger: 9}, Pattern: []uint32{0}, Links: []int{6}}
 	if err := s.Prepare(plan, 1, [32]byte{}, in); err != nil {
 		t.Fatal(err)
 	}
-	d := survive.NewDecider(oblivious.NewWorkers(1))
+	d := idchannel.NewDecider(oblivious.NewWorkers(1))
 	copy(d.Begin(6), s.Section(0))
 	count := map[uint32]int{}
-	for b := d.Decide(survive.Classes{Contact: 2, Stranger: 1}); len(b) > 0; b = b[survive.RankBytes:] {
+	for b := d.Decide(idchannel.Classes{Contact: 2, Stranger: 1}); len(b) > 0; b = b[idchannel.RankBytes:] {
 		count[binary.LittleEndian.Uint32(b)]++
 	}
-	if len(count) != 3 || count[0] != 2 || count[1] != 1 || count[survive.Dropped] != 3 {
+	if len(count) != 3 || count[0] != 2 || count[1] != 1 || count[idchannel.Dropped] != 3 {
 		t.Errorf("ranks %v", count)
 	}
 	out := make([]uint32, 6)
@@ -148,40 +148,40 @@ func TestDecider(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, c := range out {
-		if c != survive.Dropped {
+		if c != idchannel.Dropped {
 			t.Errorf("record %d has cell %d without an answer", i, c)
 		}
 	}
 }
 
 func TestSizes(t *testing.T) {
-	s := survive.NewSender(oblivious.NewWorkers(1), prf{})
-	for name, plan := range map[string]survive.Plan{
+	s := idchannel.NewSender(oblivious.NewWorkers(1), prf{})
+	for name, plan := range map[string]idchannel.Plan{
 		"no pattern":           {Links: []int{1}},
 		"pattern out of range": {Pattern: []uint32{1}, Links: []int{1}},
 		"negative link":        {Pattern: []uint32{0}, Links: []int{-1}},
 	} {
-		if err := s.Prepare(plan, 1, [32]byte{}, makeRecords(1)); !errors.Is(err, survive.ErrSize) {
+		if err := s.Prepare(plan, 1, [32]byte{}, makeRecords(1)); !errors.Is(err, idchannel.ErrSize) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	in := makeRecords(2)
 	in.Real = in.Real[:1]
-	plan := survive.Plan{Pattern: []uint32{0}, Links: []int{0}}
-	if err := s.Prepare(plan, 1, [32]byte{}, in); !errors.Is(err, survive.ErrSize) {
+	plan := idchannel.Plan{Pattern: []uint32{0}, Links: []int{0}}
+	if err := s.Prepare(plan, 1, [32]byte{}, in); !errors.Is(err, idchannel.ErrSize) {
 		t.Errorf("columns of different lengths: %v", err)
 	}
 	if err := s.Prepare(plan, 1, [32]byte{}, makeRecords(2)); err != nil {
 		t.Errorf("link of length 0: %v", err)
 	}
-	if err := s.Cells(make([]uint32, 1)); !errors.Is(err, survive.ErrSize) {
+	if err := s.Cells(make([]uint32, 1)); !errors.Is(err, idchannel.ErrSize) {
 		t.Errorf("short output: %v", err)
 	}
 	out := []uint32{1, 1}
-	if err := s.Cells(out); err != nil || out[0] != survive.Dropped || out[1] != survive.Dropped {
+	if err := s.Cells(out); err != nil || out[0] != idchannel.Dropped || out[1] != idchannel.Dropped {
 		t.Errorf("link of length 0: %v, %v", out, err)
 	}
-	if got := alone(t, survive.Classes{Contact: 1}, prf{}, makeRecords(0)); len(got) != 0 {
+	if got := alone(t, idchannel.Classes{Contact: 1}, prf{}, makeRecords(0)); len(got) != 0 {
 		t.Errorf("no records: %v", got)
 	}
 }
@@ -194,8 +194,8 @@ func TestHostileRanks(t *testing.T) {
 	for i := range n {
 		record(in, i, uint32(i), byte(i%2), 0, uint32(i), 0)
 	}
-	s := survive.NewSender(oblivious.NewWorkers(1), prf{})
-	plan := survive.Plan{Classes: survive.Classes{Contact: 2, Stranger: 3}, Pattern: []uint32{0}, Links: []int{2 * n}}
+	s := idchannel.NewSender(oblivious.NewWorkers(1), prf{})
+	plan := idchannel.Plan{Classes: idchannel.Classes{Contact: 2, Stranger: 3}, Pattern: []uint32{0}, Links: []int{2 * n}}
 	if err := s.Prepare(plan, 1, [32]byte{}, in); err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func TestHostileRanks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, c := range out {
-		if in := c < 2; c != survive.Dropped && (c >= 5 || in != (i%2 == 0)) {
+		if in := c < 2; c != idchannel.Dropped && (c >= 5 || in != (i%2 == 0)) {
 			t.Errorf("record %d of class %d: cell %d", i, i%2, c)
 		}
 	}
@@ -235,26 +235,26 @@ func TestLinksOfGeometry(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := oblivious.NewWorkers(2)
-	k := survive.Classes{Contact: 1}
-	senders := make([]*survive.Sender, len(ingesting))
-	var ins []survive.Records
+	k := idchannel.Classes{Contact: 1}
+	senders := make([]*idchannel.Sender, len(ingesting))
+	var ins []idchannel.Records
 	for i := range senders {
 		in := makeRecords(ingesting[i])
 		j := 0
 		for c := range uint32(clients) {
 			if int(g.IngestionOf(c)) == i {
-				record(in, j, clients-1-c, survive.Contact, 0, c, 0)
+				record(in, j, clients-1-c, idchannel.Contact, 0, c, 0)
 				j++
 			}
 		}
 		ins = append(ins, in)
-		senders[i] = survive.NewSender(w, prf{key: 9})
-		plan := survive.Plan{Classes: k, Pattern: g.Pattern(), Links: a.HeaderLinks(i)}
+		senders[i] = idchannel.NewSender(w, prf{key: 9})
+		plan := idchannel.Plan{Classes: k, Pattern: g.Pattern(), Links: a.HeaderLinks(i)}
 		if err := senders[i].Prepare(plan, 1, [32]byte{1}, in); err != nil {
 			t.Fatal(err)
 		}
 	}
-	d := survive.NewDecider(w)
+	d := idchannel.NewDecider(w)
 	for r := range g.Routers() {
 		rows := d.Begin(a.RouterHeaders(r))
 		for _, s := range senders {
@@ -288,8 +288,8 @@ func TestSteadyAllocations(t *testing.T) {
 		record(in, i, uint32(i%300), 0, uint32(i), uint32(i), 0)
 	}
 	w := oblivious.NewWorkers(1)
-	s, d := survive.NewSender(w, prf{}), survive.NewDecider(w)
-	plan := survive.Plan{Classes: survive.Classes{Contact: 2}, Pattern: []uint32{0, 1}, Links: []int{600, 600}}
+	s, d := idchannel.NewSender(w, prf{}), idchannel.NewDecider(w)
+	plan := idchannel.Plan{Classes: idchannel.Classes{Contact: 2}, Pattern: []uint32{0, 1}, Links: []int{600, 600}}
 	out := make([]uint32, n)
 	allocs := testing.AllocsPerRun(5, func() {
 		if err := s.Prepare(plan, 1, [32]byte{}, in); err != nil {
@@ -315,9 +315,9 @@ func BenchmarkEpoch(b *testing.B) {
 		record(in, i, rand.Uint32N(n), 0, rand.Uint32(), uint32(i), 0)
 	}
 	w := oblivious.NewWorkers(1)
-	s, d := survive.NewSender(w, prf{}), survive.NewDecider(w)
-	k := survive.Classes{Contact: 1}
-	plan := survive.Plan{Classes: k, Pattern: []uint32{0, 1, 2, 3}, Links: []int{67938, 67938, 67938, 67938}}
+	s, d := idchannel.NewSender(w, prf{}), idchannel.NewDecider(w)
+	k := idchannel.Classes{Contact: 1}
+	plan := idchannel.Plan{Classes: k, Pattern: []uint32{0, 1, 2, 3}, Links: []int{67938, 67938, 67938, 67938}}
 	out := make([]uint32, n)
 	b.Run("Prepare", func(b *testing.B) {
 		for b.Loop() {

@@ -1,4 +1,4 @@
-// Package survive decides, on 24-byte headers alone, which messages of the ID
+// Package idchannel decides, on 24-byte headers alone, which messages of the ID
 // channel survive when more are addressed to a client than its mailbox holds,
 // and in which cell each survivor goes.
 //
@@ -14,7 +14,7 @@
 // of the row counts alone. The package does no I/O and makes no randomness;
 // both keyed functions come in as PRF. It does not check passes or whether a
 // recipient exists: package token and the caller do, before.
-package survive
+package idchannel
 
 import (
 	"errors"
@@ -44,7 +44,7 @@ const (
 )
 
 // ErrSize reports public sizes that do not fit together.
-var ErrSize = errors.New("survive: sizes do not fit together")
+var ErrSize = errors.New("idchannel: sizes do not fit together")
 
 // PRF holds the two keyed functions. Implementations must be oblivious in the
 // inputs; the lengths of in and out are equal and public. They may be called
