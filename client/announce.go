@@ -102,7 +102,7 @@ func (c *Client) answer(l *link, open uint64) ([]byte, error) {
 
 // heard notes that an epoch is open, and returns whether that is new, and what
 // its control cell acknowledges.
-func (c *Client) heard(l *link, open uint64) (isNew bool, ack Head, err error) {
+func (c *Client) heard(l *link, open uint64) (isNew bool, ack EpochHead, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l.open = max(l.open, open)

@@ -62,7 +62,7 @@ func Start(cfg Config) (*Client, error) {
 	c.out.init()
 	c.asking.init(c.g, int(seed[0]))
 	c.ctx, c.stop = context.WithCancel(context.Background())
-	for _, h := range cell.Homes(c.g, c.id.id) {
+	for _, h := range cell.Assignments(c.g, c.id.id) {
 		c.links = append(c.links, c.newLink(h))
 	}
 	for _, l := range c.links {

@@ -34,7 +34,7 @@ func TestHeads(t *testing.T) {
 		})
 	}
 	each(t, nil, func(t *testing.T, f *fake) {
-		c := f.start(func(cfg *Config) { cfg.Head = &Head{Epoch: 100} })
+		c := f.start(func(cfg *Config) { cfg.Head = &EpochHead{Epoch: 100} })
 		f.announce(1, 50)
 		<-c.Done()
 		wantErr(t, c.Err(), ErrRolledBack)

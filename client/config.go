@@ -41,7 +41,7 @@ type Config struct {
 	// Head is the newest head that an earlier run of this client saw
 	// (Client.Head); nil: none. It lets the client notice that the whole cluster
 	// was set back in between.
-	Head *Head
+	Head *EpochHead
 
 	QueueLimit int // messages that may wait, and requests. 0: 1024
 

@@ -68,10 +68,10 @@ func separate() []manifest.Server {
 func each(t *testing.T, change func(*manifest.Parameters), test func(t *testing.T, f *fake)) {
 	for name, c := range map[string]struct {
 		servers []manifest.Server
-		homes   []cell.Home
+		homes   []cell.Assignment
 	}{
-		"joint":    {make([]manifest.Server, 2), []cell.Home{{Role: cell.RoleJoint, Server: 1}}},
-		"separate": {separate(), []cell.Home{{Role: cell.RoleIngestion, Server: 2}, {Role: cell.RoleStorage, Server: 3}}},
+		"joint":    {make([]manifest.Server, 2), []cell.Assignment{{Role: cell.RoleJoint, Server: 1}}},
+		"separate": {separate(), []cell.Assignment{{Role: cell.RoleIngestion, Server: 2}, {Role: cell.RoleStorage, Server: 3}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, manifestOf(t, c.servers, change))

@@ -21,7 +21,7 @@ import (
 type fake struct {
 	t     *testing.T
 	m     *Manifest
-	homes []cell.Home
+	homes []cell.Assignment
 
 	mu    sync.Mutex
 	ends  [4]*fakeEnd       // guarded by mu: by role of the session, the newest connection
@@ -48,7 +48,7 @@ type fakeCell struct {
 }
 
 func newFake(t *testing.T, m *Manifest) *fake {
-	f := &fake{t: t, m: m, homes: cell.Homes(m.g, self)}
+	f := &fake{t: t, m: m, homes: cell.Assignments(m.g, self)}
 	for role := range f.got {
 		f.got[role] = make(chan *fakeCell, 64)
 	}
@@ -64,8 +64,8 @@ func newFake(t *testing.T, m *Manifest) *fake {
 func (f *fake) joint() bool { return len(f.homes) == 1 }
 
 // home is the first home with one of some roles.
-func (f *fake) home(roles uint8) cell.Home {
-	return f.homes[slices.IndexFunc(f.homes, func(h cell.Home) bool { return h.Role&roles != 0 })]
+func (f *fake) home(roles uint8) cell.Assignment {
+	return f.homes[slices.IndexFunc(f.homes, func(h cell.Assignment) bool { return h.Role&roles != 0 })]
 }
 
 // start starts a client of the fake; it is ready when the first epoch is

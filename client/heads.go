@@ -1,7 +1,7 @@
 package client
 
-// Head vouches for everything up to an epoch: it is a hash over all of it.
-type Head struct {
+// EpochHead vouches for everything up to an epoch: it is a hash over all of it.
+type EpochHead struct {
 	Epoch uint64
 	Hash  [32]byte
 }
@@ -12,11 +12,11 @@ const headWindow = 4096
 // heads are the heads that this client has seen. Two for one epoch show that
 // the cluster has been cloned or set back.
 type heads struct {
-	newest Head
+	newest EpochHead
 	known  map[uint64][32]byte
 }
 
-func (h *heads) init(before *Head) {
+func (h *heads) init(before *EpochHead) {
 	h.known = map[uint64][32]byte{}
 	if before != nil {
 		h.newest = *before
@@ -44,12 +44,12 @@ func (h *heads) note(epoch uint64, hash []byte) error {
 			delete(h.known, e)
 		}
 	}
-	h.newest = Head{epoch, [32]byte(hash)}
+	h.newest = EpochHead{epoch, [32]byte(hash)}
 	return nil
 }
 
 // Head returns the newest head, to be given to the next start of this client.
-func (c *Client) Head() Head {
+func (c *Client) Head() EpochHead {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.heads.newest

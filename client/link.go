@@ -47,7 +47,7 @@ var (
 	errNotOpen  = errors.New("client: the session has ended; connecting again")
 )
 
-func (c *Client) newLink(h cell.Home) *link {
+func (c *Client) newLink(h cell.Assignment) *link {
 	return &link{c: c, role: h.Role, server: uint32(h.Server), limits: wire.ToClient(c.g), plain: make([]byte, c.g.DownCellBytes())}
 }
 

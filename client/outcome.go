@@ -38,7 +38,7 @@ func (c *Client) take(l *link, epoch uint64, r cell.Result, d cell.Delivery) err
 		c.result(epoch, r)
 	}
 	if d != nil {
-		c.in.arrives(Head{epoch, [32]byte(d.Head())})
+		c.in.arrives(EpochHead{epoch, [32]byte(d.Head())})
 	}
 	if newDelivery { // else an earlier run of this client may have kept it and then not said so
 		c.delivery(opened, d)

@@ -8,8 +8,8 @@ import (
 type incoming struct {
 	received     uint64     // newest epoch delivered; 0: not known
 	stored       uint64     // newest epoch that the inbox has
-	arrived      Head       // newest delivery that has arrived in this run
-	due          Head       // what arrived had been when an epoch was opened last: what the next one acknowledges
+	arrived      EpochHead       // newest delivery that has arrived in this run
+	due          EpochHead       // what arrived had been when an epoch was opened last: what the next one acknowledges
 	acknowledged uint64     // the server has this client's acknowledgement up to here
 	waiting      []Delivery // the inbox does not have them yet
 	missed       uint64
@@ -18,7 +18,7 @@ type incoming struct {
 }
 
 // arrives notes the head of a delivery that came, for the first time or again.
-func (in *incoming) arrives(h Head) {
+func (in *incoming) arrives(h EpochHead) {
 	if h.Epoch > in.arrived.Epoch {
 		in.arrived = h
 	}
@@ -28,7 +28,7 @@ func (in *incoming) arrives(h Head) {
 // acknowledges: what had arrived when the epoch before was opened, no more and no
 // less. So it says when deliveries came, which whoever delivered them knows, and
 // not how long the inbox took. It is called once an epoch. The caller holds mu.
-func (in *incoming) acknowledge() Head {
+func (in *incoming) acknowledge() EpochHead {
 	ack := in.due
 	in.due = in.arrived
 	return ack
@@ -40,7 +40,7 @@ func (c *Client) untilKept(epoch uint64) error {
 }
 
 // control fills an epoch's control cell, which is all zero. The caller holds mu.
-func (c *Client) control(epoch uint64, ack Head, out cell.Control) {
+func (c *Client) control(epoch uint64, ack EpochHead, out cell.Control) {
 	if ack.Epoch != 0 {
 		out.SetAckEpoch(ack.Epoch)
 		copy(out.AckHead(), ack.Hash[:])

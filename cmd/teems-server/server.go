@@ -35,7 +35,7 @@ type server struct {
 }
 
 // run serves from the folder until ctx ends.
-func (x *server) run(ctx context.Context, f *deployment.Folder) error {
+func (x *server) run(ctx context.Context, f *deployment.Dir) error {
 	if err := x.acceptable(f); err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (x *server) run(ctx context.Context, f *deployment.Folder) error {
 
 // acceptable asks the manifest about this server, as every other server and
 // client will.
-func (x *server) acceptable(f *deployment.Folder) error {
+func (x *server) acceptable(f *deployment.Dir) error {
 	data := attest.Bind("teems/1 start")
 	evidence, err := x.tee.Issue(data)
 	if err != nil {
@@ -90,7 +90,7 @@ func (x *server) acceptable(f *deployment.Folder) error {
 // genesis makes a cluster. Where the TEE has no sealing key the secret is in
 // memory only, so the process goes on to be the first member, under the manifest
 // in the folder that it returns.
-func (x *server) genesis(ctx context.Context, f *deployment.Folder) (*deployment.Folder, error) {
+func (x *server) genesis(ctx context.Context, f *deployment.Dir) (*deployment.Dir, error) {
 	g, secret, err := f.MakeGenesis(x.tee, rand.Reader)
 	if err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ func (x *server) genesis(ctx context.Context, f *deployment.Folder) (*deployment
 // those that are open now. It returns nil when ctx ends first. Whatever else it
 // finds it says, and waits on: the files may be being put there, and whoever holds
 // a secret that is nowhere else had better not end.
-func (x *server) await(ctx context.Context, f *deployment.Folder, open ...net.Listener) *deployment.Folder {
+func (x *server) await(ctx context.Context, f *deployment.Dir, open ...net.Listener) *deployment.Dir {
 	var said string
 	var refused [32]byte
 	for look := 1; ; look++ {
@@ -148,7 +148,7 @@ func (x *server) await(ctx context.Context, f *deployment.Folder, open ...net.Li
 
 // openable says why this server cannot open its ports in a manifest, but for
 // those that it has open.
-func openable(f *deployment.Folder, open []net.Listener) error {
+func openable(f *deployment.Dir, open []net.Listener) error {
 	has := func(address string) bool {
 		_, port, err := net.SplitHostPort(address)
 		return err == nil && slices.ContainsFunc(open, func(l net.Listener) bool {
@@ -172,7 +172,7 @@ func openable(f *deployment.Folder, open []net.Listener) error {
 
 // serve is a member of the cluster until ctx ends, or there is a next manifest,
 // which it returns.
-func (x *server) serve(ctx context.Context, f *deployment.Folder) (*deployment.Folder, error) {
+func (x *server) serve(ctx context.Context, f *deployment.Dir) (*deployment.Dir, error) {
 	servers := f.Manifest.Manifest.Servers
 	front, err := listen("front", f.Self, servers[f.Self].Front)
 	if err != nil {
@@ -209,7 +209,7 @@ func (x *server) serve(ctx context.Context, f *deployment.Folder) (*deployment.F
 	}
 	running, stop := context.WithCancel(ctx)
 	defer stop()
-	found := make(chan *deployment.Folder, 1)
+	found := make(chan *deployment.Dir, 1)
 	go func() {
 		defer stop()
 		found <- x.await(running, f, open...)
@@ -242,7 +242,7 @@ func (x *server) hold(held, next *node.Secret) {
 // seal keeps them in the folder as well, in use under its manifest. A server
 // whose TEE has no sealing key keeps nothing, and asks the others when it starts
 // anew.
-func (x *server) seal(f *deployment.Folder) error {
+func (x *server) seal(f *deployment.Dir) error {
 	x.mu.Lock()
 	held, next := x.held, x.next
 	x.mu.Unlock()

@@ -222,8 +222,8 @@ func (s *session) close() error {
 }
 
 // readHead is the head that the identity saw last; nil if there is none.
-func readHead(dir string) *client.Head {
-	var h client.Head
+func readHead(dir string) *client.EpochHead {
+	var h client.EpochHead
 	b, err := os.ReadFile(filepath.Join(dir, headFile))
 	if err != nil || json.Unmarshal(b, &h) != nil || h.Epoch == 0 {
 		return nil

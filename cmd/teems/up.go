@@ -213,7 +213,7 @@ func (o *upOptions) serve(ctx context.Context, c *deploy.Cluster, say func(strin
 func (o *upOptions) describe(c *deploy.Cluster) string {
 	g := c.Geometry
 	up, down := 0, 0
-	for _, h := range cell.Homes(g, 0) { // the same for every client: all servers have all roles
+	for _, h := range cell.Assignments(g, 0) { // the same for every client: all servers have all roles
 		up += geometry.Sealed(cell.UpBytes(g, h.Role))
 		down += geometry.Sealed(cell.DownBytes(g, h.Role))
 	}

@@ -2,21 +2,21 @@ package cell
 
 import "github.com/teems-go/teems/geometry"
 
-// Home is a server of a client's, by its index in the manifest, and its role
+// Assignment is a server of a client's, by its index in the manifest, and its role
 // towards the client. Public.
-type Home struct {
+type Assignment struct {
 	Role   uint8
 	Server int
 }
 
-// Homes returns where a public client submits and where its mailbox is: at two
+// Assignments returns where a public client submits and where its mailbox is: at two
 // servers, ingestion first, or at one in the joint role.
-func Homes(g *geometry.Geometry, client uint32) []Home {
+func Assignments(g *geometry.Geometry, client uint32) []Assignment {
 	i, d := g.ServersOf(client)
 	if i == d {
-		return []Home{{RoleJoint, i}}
+		return []Assignment{{RoleJoint, i}}
 	}
-	return []Home{{RoleIngestion, i}, {RoleStorage, d}}
+	return []Assignment{{RoleIngestion, i}, {RoleStorage, d}}
 }
 
 // UpType is the type of the cells that a client sends to a server of a role.

@@ -26,7 +26,7 @@ func TestHomes(t *testing.T) {
 			t.Fatal(err)
 		}
 		for client := range uint32(64) {
-			homes := Homes(g, client)
+			homes := Assignments(g, client)
 			if joint := len(homes) == 1; joint != c.joint(client) {
 				t.Fatalf("client %d of %v has the homes %v", client, c.servers, homes)
 			}

@@ -261,7 +261,7 @@ func TestConflicts(t *testing.T) {
 }
 
 func TestCheckHead(t *testing.T) {
-	var h Head
+	var h EpochHead
 	fresh := func() *Machine { return finished(t, newStore()) }
 	head := fresh().Head()
 	decided := fresh()
@@ -271,7 +271,7 @@ func TestCheckHead(t *testing.T) {
 	for _, c := range []struct {
 		m     *Machine
 		epoch uint64
-		head  Head
+		head  EpochHead
 		want  error
 	}{
 		{fresh(), 1, head, nil}, {fresh(), 0, genesis, nil}, {decided, 2, next, nil},

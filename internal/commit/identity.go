@@ -8,8 +8,8 @@ import (
 // ID is A, the identity of an attempt. Every frame between servers carries it.
 type ID [32]byte
 
-// Head is the hash chain's value after an epoch.
-type Head [32]byte
+// EpochHead is the hash chain's value after an epoch.
+type EpochHead [32]byte
 
 // Tag stands for one server's prepared state: 128 fresh random bits, never a
 // hash of the state, because heads reach clients, who could test guesses.
@@ -22,7 +22,7 @@ type Facts struct {
 	Era      uint32   // of the keys
 	Epoch    uint64   // from 1
 	Attempt  uint16   // from 1
-	Previous Head     // head of the epoch before
+	Previous EpochHead     // head of the epoch before
 	Roster   [32]byte // RosterHash of the roster
 	Users    []int    // U_v of every virtual shard
 	Boots    [][16]byte
@@ -47,7 +47,7 @@ func (f Facts) ID() ID {
 
 // Next returns the head of the epoch that follows prev and was decided for a;
 // tags has one tag per server, in their order.
-func Next(prev Head, a ID, tags []Tag) Head {
+func Next(prev EpochHead, a ID, tags []Tag) EpochHead {
 	all := make([]byte, 0, 16*len(tags))
 	for _, t := range tags {
 		all = append(all, t[:]...)
@@ -57,7 +57,7 @@ func Next(prev Head, a ID, tags []Tag) Head {
 
 // Genesis returns head_0: cluster is the hash of the cluster key, manifest the
 // hash of the first manifest that names it.
-func Genesis(cluster, manifest [32]byte) Head {
+func Genesis(cluster, manifest [32]byte) EpochHead {
 	return digest("teems/1 genesis", cluster[:], manifest[:])
 }
 

@@ -1,7 +1,7 @@
 package commit
 
 // load takes up what is durable, and deletes what an interrupted Finish left.
-func (m *Machine) load(genesis Head) error {
+func (m *Machine) load(genesis EpochHead) error {
 	last, err := m.readOutcome(nameFinal)
 	if err != nil {
 		return err

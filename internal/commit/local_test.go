@@ -188,7 +188,7 @@ func (mo *model) drain(i int, l *local) {
 func (mo *model) restart(i int, l *local) {
 	l.store = l.store.copy()
 	l.store.record = true
-	m, err := New(i, 3, l.store, Head{1})
+	m, err := New(i, 3, l.store, EpochHead{1})
 	if err != nil {
 		mo.fail("server %d does not restart: %v", i, err)
 		return

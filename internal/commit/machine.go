@@ -14,7 +14,7 @@ type Machine struct {
 	store         Store
 
 	epoch    uint64     // being decided
-	head     Head       // of epoch-1
+	head     EpochHead       // of epoch-1
 	last     *outcome   // of epoch-1, durable, nil in epoch 1
 	prepared []prepared // of epoch, durable, by rising attempt
 	listed   []uint16   // attempts in the durable list of epoch
@@ -36,7 +36,7 @@ type Machine struct {
 // before: its own state must say up to which epoch it did.
 //
 // Errors: ErrServers, ErrCorrupt, ErrStore.
-func New(self, servers int, store Store, genesis Head) (*Machine, error) {
+func New(self, servers int, store Store, genesis EpochHead) (*Machine, error) {
 	if servers < 1 || servers > 1<<16-1 || self < 0 || self >= servers {
 		return nil, fail(ErrServers, "server "+strconv.Itoa(self)+" of "+strconv.Itoa(servers))
 	}
@@ -55,10 +55,10 @@ func (m *Machine) Epoch() uint64 { return m.epoch }
 
 // Head returns the head of epoch Epoch()-1, which is the Previous of every
 // attempt at Epoch(). Both, Epoch()-1 and Head(), are what Sync tells a peer.
-func (m *Machine) Head() Head { return m.head }
+func (m *Machine) Head() EpochHead { return m.head }
 
 // Before returns the head of epoch Epoch()-2, and head_0 while there is none.
-func (m *Machine) Before() Head {
+func (m *Machine) Before() EpochHead {
 	if m.last != nil {
 		return m.last.prev
 	}
@@ -153,9 +153,9 @@ func (m *Machine) Prepared(attempt uint16) (state []byte, ok bool) {
 
 // Decided returns what this server has COMMITTED in the current epoch, durably.
 // It must not be delivered before Final. tags must not be modified.
-func (m *Machine) Decided() (attempt uint16, a ID, tags []Tag, head Head, ok bool) {
+func (m *Machine) Decided() (attempt uint16, a ID, tags []Tag, head EpochHead, ok bool) {
 	if m.decided == nil {
-		return 0, ID{}, nil, Head{}, false
+		return 0, ID{}, nil, EpochHead{}, false
 	}
 	d := m.decided
 	return d.attempt, d.a, d.tags, d.head, true

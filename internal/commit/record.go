@@ -50,9 +50,9 @@ type outcome struct {
 	epoch   uint64
 	attempt uint16
 	a       ID
-	prev    Head // head of the epoch before
+	prev    EpochHead // head of the epoch before
 	tags    []Tag
-	head    Head // not stored: Next(prev, a, tags)
+	head    EpochHead // not stored: Next(prev, a, tags)
 }
 
 // prepared is one prepared attempt; its state stays in the store.

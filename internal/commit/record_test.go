@@ -7,7 +7,7 @@ import (
 )
 
 func TestGolden(t *testing.T) {
-	f := Facts{Cluster: [32]byte{1}, Manifest: [32]byte{2}, Era: 3, Epoch: 4, Attempt: 5, Previous: Head{6},
+	f := Facts{Cluster: [32]byte{1}, Manifest: [32]byte{2}, Era: 3, Epoch: 4, Attempt: 5, Previous: EpochHead{6},
 		Roster: RosterHash([]byte("roster")), Users: []int{7, 8}, Boots: [][16]byte{{9}, {10}}}
 	a := f.ID()
 	g := Genesis([32]byte{1}, [32]byte{2})
@@ -32,7 +32,7 @@ func TestGolden(t *testing.T) {
 func TestIDCovers(t *testing.T) {
 	seen := map[ID]int{}
 	for i, f := range []Facts{{}, {Cluster: [32]byte{1}}, {Manifest: [32]byte{1}}, {Era: 1}, {Epoch: 1}, {Attempt: 1},
-		{Previous: Head{1}}, {Roster: [32]byte{1}}, {Users: []int{0}}, {Users: []int{0, 0}}, {Boots: [][16]byte{{}}},
+		{Previous: EpochHead{1}}, {Roster: [32]byte{1}}, {Users: []int{0}}, {Users: []int{0, 0}}, {Boots: [][16]byte{{}}},
 		{Users: []int{1}}, {Boots: [][16]byte{{1}}}} {
 		if j, ok := seen[f.ID()]; ok {
 			t.Errorf("facts %d and %d have one ID", i, j)
@@ -42,7 +42,7 @@ func TestIDCovers(t *testing.T) {
 }
 
 func FuzzRecords(f *testing.F) {
-	o := outcome{epoch: 1, attempt: 2, a: ID{3}, prev: Head{4}, tags: []Tag{{5}, {6}}}
+	o := outcome{epoch: 1, attempt: 2, a: ID{3}, prev: EpochHead{4}, tags: []Tag{{5}, {6}}}
 	f.Add(o.encode())
 	f.Add(encodeAttempts(7, []uint16{1, 5}))
 	f.Add(append(encodePrepared(7, prepared{1, ID{2}, Tag{3}}, 2), 8, 9))
@@ -85,7 +85,7 @@ func TestCorruptStores(t *testing.T) {
 	delete(lost.values, namePrepared(2, 1))
 	_, err := New(0, 3, lost, genesis)
 	want(t, err, ErrCorrupt)
-	_, err = New(0, 3, s.copy(), Head{9})
+	_, err = New(0, 3, s.copy(), EpochHead{9})
 	want(t, err, ErrCorrupt)
 	_, err = New(0, 4, s.copy(), genesis)
 	want(t, err, ErrCorrupt)

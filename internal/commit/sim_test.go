@@ -14,7 +14,7 @@ type sim struct {
 	machines []*Machine // nil while down
 	stores   []*memStore
 	flight   []flying
-	heads    map[uint64]Head // of final epochs
+	heads    map[uint64]EpochHead // of final epochs
 	tags     uint64
 	faults   bool
 }
@@ -31,7 +31,7 @@ func TestLiveness(t *testing.T) {
 	for _, servers := range []int{5, 7} {
 		for seed := range uint64(60) {
 			t.Run(fmt.Sprintf("%d servers, seed %d", servers, seed), func(t *testing.T) {
-				s := &sim{t: t, rng: rand.New(rand.NewPCG(seed, uint64(servers))), heads: map[uint64]Head{}}
+				s := &sim{t: t, rng: rand.New(rand.NewPCG(seed, uint64(servers))), heads: map[uint64]EpochHead{}}
 				for range servers {
 					s.stores = append(s.stores, newStore())
 				}

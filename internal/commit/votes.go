@@ -146,7 +146,7 @@ func (m *Machine) stepLate(from int, v Vote) error {
 // anything else says that state was lost: here (ErrRolledBack, which stops the
 // machine) or there (ErrPeerLost, which does not). Another head for the same
 // epoch is ErrConflict and stops the machine.
-func (m *Machine) CheckHead(peer int, epoch uint64, head Head) error {
+func (m *Machine) CheckHead(peer int, epoch uint64, head EpochHead) error {
 	if m.stop != nil {
 		return m.stop
 	}
@@ -154,7 +154,7 @@ func (m *Machine) CheckHead(peer int, epoch uint64, head Head) error {
 		return fail(ErrVote, "heads from no peer")
 	}
 	who := "server " + number(uint64(peer)) + " is at epoch " + number(epoch) + ", this one at " + number(m.epoch-1)
-	var want Head
+	var want EpochHead
 	switch {
 	case epoch > m.epoch, epoch == m.epoch && m.decided == nil:
 		return m.halt(fail(ErrRolledBack, who))

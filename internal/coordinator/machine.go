@@ -160,7 +160,7 @@ func (m *Machine) step(now time.Duration) *wire.Propose {
 	m.apart = never
 	m.clients.setUsers(m.servers[0].status.Users)
 	if m.epoch != low+1 {
-		m.turn(now, low)
+		m.advanceEpoch(now, low)
 	}
 	for s := range m.servers {
 		m.attempt = max(m.attempt, m.servers[s].status.Attempt)
@@ -227,8 +227,8 @@ func (m *Machine) diverge(now time.Duration, low, high uint64) {
 	}
 }
 
-// turn goes on to the epoch after the one that all have committed.
-func (m *Machine) turn(now time.Duration, committed uint64) {
+// advanceEpoch goes on to the epoch after the one that all have committed.
+func (m *Machine) advanceEpoch(now time.Duration, committed uint64) {
 	if m.started && committed >= m.epoch {
 		m.note(Event{Kind: EpochCommitted, Epoch: committed, Attempt: m.attempt})
 		if m.attempt == 1 && m.late > 0 {
@@ -275,14 +275,14 @@ func (m *Machine) due(now time.Duration) bool {
 	if m.cfg.Period > 0 && (!m.any || now < m.tick) {
 		return !m.any
 	}
-	return now >= m.patience() || m.complete()
+	return now >= m.clientDeadline() || m.complete()
 }
 
-// patience is until when clients have time to answer the outcome of the last
+// clientDeadline is until when clients have time to answer the outcome of the last
 // epoch, by which they learn that this one is open. It counts from when gateways
 // had been handed all of it, but one that takes nothing puts it off by no more
 // than a period.
-func (m *Machine) patience() time.Duration {
+func (m *Machine) clientDeadline() time.Duration {
 	longest, answer := m.cfg.SubmitTimeout, m.cfg.SubmitTimeout
 	if m.cfg.Period > 0 {
 		longest, answer = m.cfg.Period, m.cfg.Period/2
@@ -372,9 +372,9 @@ func (m *Machine) Next() (time.Duration, bool) {
 	case m.cfg.Period > 0 && m.any && m.complete():
 		earliest(m.tick)
 	case m.cfg.Period > 0 && m.any:
-		earliest(max(m.tick, m.patience()))
+		earliest(max(m.tick, m.clientDeadline()))
 	case m.cfg.Period == 0 && m.free:
-		earliest(m.patience())
+		earliest(m.clientDeadline())
 	}
 	return next, ok
 }

@@ -37,7 +37,7 @@ func backlog(t *testing.T, c *cluster, want [][][]uint64) {
 	}
 	c.submit(5)
 	for id, homes := range want {
-		for i, h := range cell.Homes(c.g, uint32(id)) {
+		for i, h := range cell.Assignments(c.g, uint32(id)) {
 			s, again := c.servers[h.Server], uint64(99)<<34+uint64(id)
 			s.Attach(again, uint32(id), h.Role, [16]byte{}, attachProof(h.Server, uint32(id), h.Role, [16]byte{}))
 			for _, x := range c.subs[h.Server] {

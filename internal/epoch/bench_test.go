@@ -143,14 +143,14 @@ func newClusterOf(tb testing.TB, channel string, n int, servers []geometry.Role,
 	c.up = make([][]session.AEAD, n)
 	c.sealed = make([]int, m)
 	for id := range uint32(n) {
-		for _, h := range cell.Homes(g, id) {
+		for _, h := range cell.Assignments(g, id) {
 			c.sealed[h.Server] += geometry.Sealed(cell.UpBytes(g, h.Role))
 		}
-		c.up[id] = make([]session.AEAD, len(cell.Homes(g, id)))
+		c.up[id] = make([]session.AEAD, len(cell.Assignments(g, id)))
 	}
 	for i, s := range c.servers {
 		for id := range uint32(n) {
-			for j, h := range cell.Homes(g, id) {
+			for j, h := range cell.Assignments(g, id) {
 				if h.Server == i {
 					s.Attach(c.session(id, h.Role), id, h.Role, [16]byte{}, attachProof(i, id, h.Role, [16]byte{}))
 					key := keys.SimulatedClientKey([32]byte{3}, id)
@@ -181,8 +181,8 @@ func (c *cluster) client(session uint64) uint32 {
 }
 
 // mailbox is where a client's mailbox is.
-func (c *cluster) mailbox(id uint32) cell.Home {
-	homes := cell.Homes(c.g, id)
+func (c *cluster) mailbox(id uint32) cell.Assignment {
+	homes := cell.Assignments(c.g, id)
 	return homes[len(homes)-1]
 }
 
@@ -216,7 +216,7 @@ func (c *cluster) submit(e uint64) {
 			}
 			binary.LittleEndian.PutUint32(m.Body(), id)
 		}
-		for j, h := range cell.Homes(c.g, id) {
+		for j, h := range cell.Assignments(c.g, id) {
 			at, typ, plain := h.Server, cell.UpType(h.Role), [][]byte{nil, sub, ctl, both}[h.Role]
 			var nonce [cell.NonceBytes]byte
 			cell.PutUpNonce(&nonce, e, typ)

@@ -42,7 +42,7 @@ func (s *Server) Attach(id uint64, client uint32, role uint8, salt, proof [16]by
 		s.ready.Refused = append(s.ready.Refused, Refused{Session: displaced, Code: session.NotAttached})
 	}
 	s.ready.Attached = append(s.ready.Attached, Attached{Session: id, Generation: m.generation})
-	t.Welcome(x)
+	t.QueueAnnouncement(x)
 }
 
 // unknown refuses an attachment.

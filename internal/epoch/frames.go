@@ -78,7 +78,7 @@ func (s *Server) sync(from int, payload []byte) {
 	if len(payload) != geometry.SyncBytes {
 		return
 	}
-	var head commit.Head
+	var head commit.EpochHead
 	copy(head[:], payload[8:])
 	err := s.commit.CheckHead(from, binary.LittleEndian.Uint64(payload), head)
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *Server) sync(from int, payload []byte) {
 	s.votes()
 }
 
-func syncPayload(epoch uint64, head commit.Head) []byte {
+func syncPayload(epoch uint64, head commit.EpochHead) []byte {
 	return append(binary.LittleEndian.AppendUint64(nil, epoch), head[:]...)
 }
 

@@ -232,7 +232,7 @@ func sentAgainIsTheSame(t *testing.T, c *cluster, least int) {
 		}
 	}
 	again := 0
-	for _, h := range cell.Homes(c.g, 5) {
+	for _, h := range cell.Assignments(c.g, 5) {
 		s, id := c.servers[h.Server], 1001+uint64(h.Role)
 		s.Attach(id, 5, h.Role, [16]byte{}, attachProof(h.Server, 5, h.Role, [16]byte{}))
 		c.submit(5)

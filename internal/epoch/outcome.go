@@ -22,7 +22,7 @@ type outcome struct {
 	epoch   uint64
 	attempt uint16
 	void    bool
-	head    commit.Head // known once decided
+	head    commit.EpochHead // known once decided
 	users   []int       // U_v during the epoch
 	changes []change    // registrations of all storage servers
 	jobs    int         // of cells to be sealed

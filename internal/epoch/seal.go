@@ -184,7 +184,7 @@ func (s *Server) announce(t *session.Table, link uint32, to []session.Handle) {
 // welcomeAll announces the open epoch to the sessions that attached since.
 func (s *Server) welcomeAll() {
 	for _, t := range s.tables {
-		t.Welcomed(func(link uint32, to []session.Handle) { s.announce(t, link, to) })
+		t.QueuedAnnouncements(func(link uint32, to []session.Handle) { s.announce(t, link, to) })
 	}
 }
 
@@ -192,8 +192,8 @@ func (s *Server) welcomeAll() {
 func (s *Server) sealNext(out *Ready) {
 	s.welcomeAll()
 	for n := len(s.queues); n > 0; n-- {
-		s.turn++
-		q := s.queues[s.turn%len(s.queues)]
+		s.nextQueue++
+		q := s.queues[s.nextQueue%len(s.queues)]
 		for len(q.jobs) > 0 && !q.full {
 			j := q.jobs[0]
 			to := s.next(q, j)
@@ -219,16 +219,16 @@ func (s *Server) next(q *queue, j *job) []session.Handle {
 	case j.outcome != nil && j.outcome.dropped:
 		return nil
 	case j.everyone:
-		s.batch, s.untold, j.left = t.Owed(q.link, j.epoch, j.left, most, s.batch[:0], s.untold[:0])
-		if len(s.untold) > 0 {
-			s.announce(t, q.link, slices.Clone(s.untold))
+		s.batch, s.unannounced, j.left = t.NextRecipients(q.link, j.epoch, j.left, most, s.batch[:0], s.unannounced[:0])
+		if len(s.unannounced) > 0 {
+			s.announce(t, q.link, slices.Clone(s.unannounced))
 		}
 		return s.batch
 	}
 	to := j.to[:min(most, len(j.to))]
 	j.to = j.to[len(to):]
 	if j.outcome == nil {
-		return t.Tell(q.link, j.epoch, to)
+		return t.MarkAnnounced(q.link, j.epoch, to)
 	}
 	s.batch = s.batch[:0]
 	for i, x := range to {

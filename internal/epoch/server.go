@@ -78,7 +78,7 @@ type Server struct {
 	inbox   []PeerFrame // frames of this server to itself
 	ready   Ready
 	queues  []*queue // of cells to be sealed, by link
-	turn    int      // of the links
+	nextQueue    int      // of the links
 	buffers []*buffer
 
 	spareSlots   []*token.Slots   // memory for copies of the watermarks
@@ -88,7 +88,7 @@ type Server struct {
 	scratch      []byte           // what is made durable
 	links        []uint32         // scratch
 	batch        []session.Handle // scratch
-	untold       []session.Handle // scratch
+	unannounced       []session.Handle // scratch
 	stopped      error
 }
 

@@ -26,10 +26,10 @@ var (
 // FileName returns the name of a channel's CSV file.
 func FileName(channel string) string { return channel + "-channel.csv" }
 
-// Book is the folder of a reproduction: a CSV file for each channel, and raw
+// Results is the folder of a reproduction: a CSV file for each channel, and raw
 // rows, seeds and configurations in the folder "raw". It is not for concurrent
 // use, nor for two processes at once.
-type Book struct {
+type Results struct {
 	dir  string
 	rows []Row
 }
@@ -37,11 +37,11 @@ type Book struct {
 // Open makes the folder if it is not there, both CSV files with their header,
 // and reads the rows that there are. A line that was cut off (no line break, or
 // the last one and not whole) is dropped from the file and told to say.
-func Open(dir string, say func(string)) (*Book, error) {
+func Open(dir string, say func(string)) (*Results, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, remedy(err)
 	}
-	b := &Book{dir: dir}
+	b := &Results{dir: dir}
 	for _, channel := range Channels {
 		path := filepath.Join(dir, FileName(channel))
 		data, err := os.ReadFile(path)
@@ -98,10 +98,10 @@ func Read(dir fs.FS, say func(string)) ([]Row, error) {
 }
 
 // Rows returns all rows, those of the ID channel first.
-func (b *Book) Rows() []Row { return slices.Clone(b.rows) }
+func (b *Results) Rows() []Row { return slices.Clone(b.rows) }
 
 // Done tells which experiments have a row.
-func (b *Book) Done() map[Key]bool {
+func (b *Results) Done() map[Key]bool {
 	done := map[Key]bool{}
 	for i := range b.rows {
 		done[b.rows[i].Key()] = true
@@ -111,7 +111,7 @@ func (b *Book) Done() map[Key]bool {
 
 // Add keeps a result: first what is beside the row, then the row, in one write
 // that is on the disk when Add returns. If it fails, the file is as before.
-func (b *Book) Add(r Result) error {
+func (b *Results) Add(r Result) error {
 	if err := r.Row.Check(); err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (b *Book) Add(r Result) error {
 }
 
 // addRaw writes the raw rows and the configuration.
-func (b *Book) addRaw(r *Result) error {
+func (b *Results) addRaw(r *Result) error {
 	dir := filepath.Join(b.dir, "raw")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return remedy(err)

@@ -28,7 +28,7 @@ func silent(t *testing.T) func(string) {
 	return func(s string) { t.Helper(); t.Errorf("said %q", s) }
 }
 
-func mustOpen(t *testing.T, dir string) *Book {
+func mustOpen(t *testing.T, dir string) *Results {
 	t.Helper()
 	b, err := Open(dir, silent(t))
 	if err != nil {

@@ -158,7 +158,7 @@ func (g *Gateway) linkOf(role uint8, id uint32) *link {
 	if int64(id) >= int64(g.capacity) {
 		return nil
 	}
-	for _, h := range cell.Homes(g.cfg.Geometry, id) {
+	for _, h := range cell.Assignments(g.cfg.Geometry, id) {
 		if h.Role == role {
 			return g.links[h.Server]
 		}

@@ -127,7 +127,7 @@ func (f *fakeServer) serve(conn net.Conn) {
 			if _, ok := f.sessions[m.Session]; ok {
 				f.t.Errorf("session %d attached twice", m.Session)
 			}
-			if !slices.Contains(cell.Homes(f.geometry, m.Client), cell.Home{Role: m.Role, Server: int(f.number)}) {
+			if !slices.Contains(cell.Assignments(f.geometry, m.Client), cell.Assignment{Role: m.Role, Server: int(f.number)}) {
 				f.t.Errorf("client %d was attached to server %d in the role %d", m.Client, f.number, m.Role)
 			}
 			if own := attachOf(m.Client); m.Salt != own.Salt || m.Proof != own.Proof {

@@ -31,7 +31,7 @@ func TestMultiplexing(t *testing.T) {
 			const clients, cells = 60, 20
 			var wg sync.WaitGroup
 			for id := range uint32(clients) {
-				for _, h := range cell.Homes(tr.geometry, id) {
+				for _, h := range cell.Assignments(tr.geometry, id) {
 					wg.Go(func() {
 						c := tr.attach(h.Role, id)
 						for n := range uint64(cells) {
@@ -239,7 +239,7 @@ func TestLinkLost(t *testing.T) {
 		}
 	}
 	f := tr.servers[0]
-	if cell.Homes(tr.geometry, 0)[0].Server != 0 {
+	if cell.Assignments(tr.geometry, 0)[0].Server != 0 {
 		t.Fatal("client 0 is not server 0's")
 	}
 	address := f.address()

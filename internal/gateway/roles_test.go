@@ -47,9 +47,9 @@ func TestRoles(t *testing.T) {
 			tr := newTrial(t, servers, nil)
 			w, attached := tr.watch(), 0
 			for id := range uint32(4) {
-				homes := cell.Homes(tr.geometry, id)
+				homes := cell.Assignments(tr.geometry, id)
 				for role := cell.RoleIngestion; role <= cell.RoleJoint; role++ {
-					if !slices.ContainsFunc(homes, func(h cell.Home) bool { return h.Role == role }) {
+					if !slices.ContainsFunc(homes, func(h cell.Assignment) bool { return h.Role == role }) {
 						tr.start(role, id).refused(wire.CodeUnknownClient, true)
 						continue
 					}
@@ -59,7 +59,7 @@ func TestRoles(t *testing.T) {
 				}
 			}
 			// Nor does a cell pass that is of another role than the session.
-			for _, h := range cell.Homes(tr.geometry, 9) {
+			for _, h := range cell.Assignments(tr.geometry, 9) {
 				for role := cell.RoleIngestion; role <= cell.RoleJoint; role++ {
 					if role == h.Role {
 						continue

@@ -96,7 +96,7 @@ func (w *world) run(t *testing.T, seed uint64, servers, routers int, link func(n
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 	}
-	decider := idchannel.NewDecider(workers)
+	decider := idchannel.NewRanker(workers)
 	for r := range routers {
 		var rows []byte
 		for _, s := range all {
@@ -106,7 +106,7 @@ func (w *world) run(t *testing.T, seed uint64, servers, routers int, link func(n
 			rows = append(rows, s.sender.Section(r)...)
 		}
 		copy(decider.Begin(len(rows)/idchannel.RowBytes), rows)
-		ranks := decider.Decide(k)
+		ranks := decider.Rank(k)
 		for _, s := range all {
 			ranks = ranks[copy(s.sender.Ranks(r), ranks):]
 		}

@@ -37,13 +37,13 @@ func record(in idchannel.Records, i int, recipient uint32, class byte, priority,
 // alone decides with one server of each role.
 func alone(t testing.TB, k idchannel.Classes, p idchannel.PRF, in idchannel.Records) []uint32 {
 	w := oblivious.NewWorkers(1)
-	s, d := idchannel.NewSender(w, p), idchannel.NewDecider(w)
+	s, d := idchannel.NewSender(w, p), idchannel.NewRanker(w)
 	n := len(in.Real)
 	if err := s.Prepare(idchannel.Plan{Classes: k, Pattern: []uint32{0}, Links: []int{n}}, 1, [32]byte{}, in); err != nil {
 		t.Fatal(err)
 	}
 	copy(d.Begin(n), s.Section(0))
-	copy(s.Ranks(0), d.Decide(k))
+	copy(s.Ranks(0), d.Rank(k))
 	out := make([]uint32, n)
 	if err := s.Cells(out); err != nil {
 		t.Fatal(err)
@@ -134,10 +134,10 @@ func TestDecider(t *testing.T) {
 	if err := s.Prepare(plan, 1, [32]byte{}, in); err != nil {
 		t.Fatal(err)
 	}
-	d := idchannel.NewDecider(oblivious.NewWorkers(1))
+	d := idchannel.NewRanker(oblivious.NewWorkers(1))
 	copy(d.Begin(6), s.Section(0))
 	count := map[uint32]int{}
-	for b := d.Decide(idchannel.Classes{Contact: 2, Stranger: 1}); len(b) > 0; b = b[idchannel.RankBytes:] {
+	for b := d.Rank(idchannel.Classes{Contact: 2, Stranger: 1}); len(b) > 0; b = b[idchannel.RankBytes:] {
 		count[binary.LittleEndian.Uint32(b)]++
 	}
 	if len(count) != 3 || count[0] != 2 || count[1] != 1 || count[idchannel.Dropped] != 3 {
@@ -254,13 +254,13 @@ func TestLinksOfGeometry(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	d := idchannel.NewDecider(w)
+	d := idchannel.NewRanker(w)
 	for r := range g.Routers() {
 		rows := d.Begin(a.RouterHeaders(r))
 		for _, s := range senders {
 			rows = rows[copy(rows, s.Section(r)):]
 		}
-		ranks := d.Decide(k)
+		ranks := d.Rank(k)
 		for _, s := range senders {
 			ranks = ranks[copy(s.Ranks(r), ranks):]
 		}
@@ -288,7 +288,7 @@ func TestSteadyAllocations(t *testing.T) {
 		record(in, i, uint32(i%300), 0, uint32(i), uint32(i), 0)
 	}
 	w := oblivious.NewWorkers(1)
-	s, d := idchannel.NewSender(w, prf{}), idchannel.NewDecider(w)
+	s, d := idchannel.NewSender(w, prf{}), idchannel.NewRanker(w)
 	plan := idchannel.Plan{Classes: idchannel.Classes{Contact: 2}, Pattern: []uint32{0, 1}, Links: []int{600, 600}}
 	out := make([]uint32, n)
 	allocs := testing.AllocsPerRun(5, func() {
@@ -297,7 +297,7 @@ func TestSteadyAllocations(t *testing.T) {
 		}
 		for r := range 2 {
 			copy(d.Begin(600), s.Section(r))
-			copy(s.Ranks(r), d.Decide(plan.Classes))
+			copy(s.Ranks(r), d.Rank(plan.Classes))
 		}
 		if err := s.Cells(out); err != nil {
 			t.Fatal(err)
@@ -315,7 +315,7 @@ func BenchmarkEpoch(b *testing.B) {
 		record(in, i, rand.Uint32N(n), 0, rand.Uint32(), uint32(i), 0)
 	}
 	w := oblivious.NewWorkers(1)
-	s, d := idchannel.NewSender(w, prf{}), idchannel.NewDecider(w)
+	s, d := idchannel.NewSender(w, prf{}), idchannel.NewRanker(w)
 	k := idchannel.Classes{Contact: 1}
 	plan := idchannel.Plan{Classes: k, Pattern: []uint32{0, 1, 2, 3}, Links: []int{67938, 67938, 67938, 67938}}
 	out := make([]uint32, n)
@@ -333,7 +333,7 @@ func BenchmarkEpoch(b *testing.B) {
 			buffer = buffer[copy(buffer, s.Section(r)):]
 		}
 		for b.Loop() {
-			d.Decide(k)
+			d.Rank(k)
 		}
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/record")
 	})

@@ -7,10 +7,10 @@ import (
 	"github.com/teems-go/teems/internal/oblivious"
 )
 
-// Decider is the routing server's side: Begin, then the headers come in, then
+// Ranker is the routing server's side: Begin, then the headers come in, then
 // Decide. It keeps its scratch from one attempt to the next. Its methods must
 // not be called at the same time, nor while its Workers are in use elsewhere.
-type Decider struct {
+type Ranker struct {
 	w       *oblivious.Workers
 	rows    []byte
 	headers []oblivious.Header
@@ -22,9 +22,9 @@ type Decider struct {
 	read, rank, answer func(p int)
 }
 
-// NewDecider returns a Decider that works with w.
-func NewDecider(w *oblivious.Workers) *Decider {
-	d := &Decider{w: w}
+// NewRanker returns a Decider that works with w.
+func NewRanker(w *oblivious.Workers) *Ranker {
+	d := &Ranker{w: w}
 	d.read, d.rank, d.answer = d.readPart, d.rankPart, d.answerPart
 	return d
 }
@@ -32,18 +32,18 @@ func NewDecider(w *oblivious.Workers) *Decider {
 // Begin returns the buffer for the headers of all ingestion servers, the given
 // number of rows of RowBytes, one section after the other; the caller fills it
 // before Decide.
-func (d *Decider) Begin(rows int) []byte {
+func (d *Ranker) Begin(rows int) []byte {
 	d.rows = grow(d.rows, rows*RowBytes)
 	return d.rows
 }
 
-// Decide returns RankBytes per row in the order of the rows: the rank of each
+// Rank returns RankBytes per row in the order of the rows: the rank of each
 // header within its recipient and class, or Dropped for those for which the
-// class has no room and for dummies. It is valid until the next Decide.
+// class has no room and for dummies. It is valid until the next Rank.
 //
 // Oblivious in the headers; leaks their number n. Cost: a sort of n headers and
 // one of n words.
-func (d *Decider) Decide(k Classes) []byte {
+func (d *Ranker) Rank(k Classes) []byte {
 	n := len(d.rows) / RowBytes
 	d.headers, d.entries = grow(d.headers, n), grow(d.entries, n)
 	d.ranks = grow(d.ranks, n*RankBytes)
@@ -57,7 +57,7 @@ func (d *Decider) Decide(k Classes) []byte {
 }
 
 // rankPart ranks sorted headers within recipient and class.
-func (d *Decider) rankPart(p int) {
+func (d *Ranker) rankPart(p int) {
 	from, to := part(len(d.headers), p)
 	state := d.before[p]
 	for i := from; i < to; i++ {
@@ -68,14 +68,14 @@ func (d *Decider) rankPart(p int) {
 }
 
 // answerPart takes ranks from the sorted entries.
-func (d *Decider) answerPart(p int) {
+func (d *Ranker) answerPart(p int) {
 	from, to := part(len(d.entries), p)
 	for i := from; i < to; i++ {
 		binary.LittleEndian.PutUint32(d.ranks[i*RankBytes:], uint32(d.entries[i]))
 	}
 }
 
-func (d *Decider) readPart(p int) {
+func (d *Ranker) readPart(p int) {
 	le := binary.LittleEndian
 	from, to := part(len(d.headers), p)
 	for i := from; i < to; i++ {

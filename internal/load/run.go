@@ -173,13 +173,13 @@ func newSimulation(cfg Config, m *manifest.Manifest, g *geometry.Geometry, t *te
 func (s *simulation) makeEnds() {
 	n := 0
 	for i := range s.clients {
-		n += len(cell.Homes(s.g, s.clients[i].id))
+		n += len(cell.Assignments(s.g, s.clients[i].id))
 	}
 	s.ends = make([]end, n)
 	rest := s.ends
 	for i := range s.clients {
 		c := &s.clients[i]
-		homes := cell.Homes(s.g, c.id)
+		homes := cell.Assignments(s.g, c.id)
 		c.ends, rest = rest[:len(homes):len(homes)], rest[len(homes):]
 		for j, h := range homes {
 			c.ends[j] = end{c: c, role: h.Role, server: uint32(h.Server)}

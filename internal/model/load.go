@@ -62,7 +62,7 @@ func (s System) ClientBytes() (int, error) {
 		return 0, fmt.Errorf("%w: %w", ErrModel, err)
 	}
 	n := 0
-	for _, h := range cell.Homes(g, 0) {
+	for _, h := range cell.Assignments(g, 0) {
 		n += geometry.Sealed(cell.UpBytes(g, h.Role)) + geometry.Sealed(cell.DownBytes(g, h.Role))
 	}
 	return n, nil

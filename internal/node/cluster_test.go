@@ -149,7 +149,7 @@ func (c *cluster) crowd() *crowd {
 		w.ends = append(w.ends, map[uint32]*end{})
 	}
 	for id := range uint32(c.clients) {
-		for _, h := range cell.Homes(c.g, id) {
+		for _, h := range cell.Assignments(c.g, id) {
 			w.ends[h.Server][id] = &end{client: id, role: h.Role, server: h.Server, session: id, salt: [16]byte{byte(id), byte(id >> 8), h.Role}}
 		}
 	}

@@ -188,7 +188,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	t, err := n.newTurn(secret, ctx.Done())
+	t, err := n.newEraGate(secret, ctx.Done())
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 }
 
 // serve waits for the era, and then runs the machine until ctx ends.
-func (n *Node) serve(ctx context.Context, t *turn, failed chan error, start func(part string, f func())) error {
+func (n *Node) serve(ctx context.Context, t *eraGate, failed chan error, start func(part string, f func())) error {
 	if err := t.wait(ctx, failed); err != nil || ctx.Err() != nil {
 		if ctx.Err() != nil {
 			return nil

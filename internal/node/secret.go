@@ -74,7 +74,7 @@ func (n *Node) secret(ctx context.Context) (*Secret, error) {
 }
 
 // meshConfig is for a server that joins, or, with a secret, for a member.
-func (n *Node) meshConfig(secret *Secret, t *turn) mesh.Config {
+func (n *Node) meshConfig(secret *Secret, t *eraGate) mesh.Config {
 	c := mesh.Config{
 		Self: n.cfg.Self, Servers: n.g.Servers(), Limits: wire.PeerLimitsOf(n.g),
 		Attester: mesh.Attested(n.attestation(secret)),

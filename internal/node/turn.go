@@ -13,11 +13,11 @@ import (
 	"github.com/teems-go/teems/internal/wire"
 )
 
-// turn brings this server into the manifest's era, and stands between the mesh
+// eraGate brings this server into the manifest's era, and stands between the mesh
 // and the loop: the loop sees a peer when that one is in the era as well, and
 // holds the same secret. It stays for as long as the node runs, because peers
 // that come back later may not be in the era yet.
-type turn struct {
+type eraGate struct {
 	n       *Node
 	cluster ed25519.PrivateKey
 	mesh    *mesh.Mesh
@@ -29,21 +29,21 @@ type turn struct {
 	machine *era.Machine
 	ended   bool // done is closed
 	loop    *loop
-	peers   []turnPeer
+	peers   []gatePeer
 }
 
-type turnPeer struct {
+type gatePeer struct {
 	up    bool
 	boot  [16]byte
 	shown bool // to the loop
 	told  bool // that it holds another secret
 }
 
-// newTurn makes the mesh as well, which is to be run.
-func (n *Node) newTurn(secret *Secret, stop <-chan struct{}) (*turn, error) {
-	t := &turn{
+// newEraGate makes the mesh as well, which is to be run.
+func (n *Node) newEraGate(secret *Secret, stop <-chan struct{}) (*eraGate, error) {
+	t := &eraGate{
 		n: n, cluster: secret.Cluster, stop: stop, done: make(chan struct{}), opened: make(chan struct{}),
-		peers: make([]turnPeer, n.g.Servers()),
+		peers: make([]gatePeer, n.g.Servers()),
 	}
 	m := &n.cfg.Manifest.Manifest
 	cfg := era.Config{
@@ -68,7 +68,7 @@ func (n *Node) newTurn(secret *Secret, stop <-chan struct{}) (*turn, error) {
 }
 
 // secret is the one that is in use, also to be released to a server that joins.
-func (t *turn) secret() *Secret {
+func (t *eraGate) secret() *Secret {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h := t.machine.Held()
@@ -76,7 +76,7 @@ func (t *turn) secret() *Secret {
 }
 
 // err is why there is no secret of the era.
-func (t *turn) err() error {
+func (t *eraGate) err() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	err := t.machine.Err()
@@ -87,7 +87,7 @@ func (t *turn) err() error {
 }
 
 // note, under mu, closes done once there is an outcome.
-func (t *turn) note() {
+func (t *eraGate) note() {
 	if !t.ended && (t.machine.Done() || t.machine.Err() != nil) {
 		t.ended = true
 		close(t.done)
@@ -95,7 +95,7 @@ func (t *turn) note() {
 }
 
 // Keep implements era.Store.
-func (t *turn) Keep(held era.Held, next *era.Held) error {
+func (t *eraGate) Keep(held era.Held, next *era.Held) error {
 	h := &Secret{Era: held.Era, Master: held.Master, Cluster: t.cluster}
 	if next != nil {
 		t.n.cfg.Log(fmt.Sprintf("node: era %d: all servers computed the same secret; it is kept beside that of era %d until all have it", next.Era, held.Era))
@@ -109,20 +109,20 @@ func (t *turn) Keep(held era.Held, next *era.Held) error {
 }
 
 // SendState implements era.Sender.
-func (t *turn) SendState(peer int, s era.State) {
+func (t *eraGate) SendState(peer int, s era.State) {
 	m := wire.Era{Step: s.Step, Era: s.Era, Held: s.Held, Attempt: s.Attempt, Next: s.Next, Fresh: s.Fresh}
 	t.mesh.Send(peer, wire.PeerHeader{Kind: wire.KindEra}, [][]byte{m.Append(nil)}, nil)
 }
 
 // SendSecret implements era.Sender.
-func (t *turn) SendSecret(peer int, h era.Held) {
+func (t *eraGate) SendSecret(peer int, h era.Held) {
 	t.n.cfg.Log(fmt.Sprintf("node: server %d is given the secret of era %d", peer, h.Era))
 	m := wire.Secret{Era: h.Era, Master: h.Master}
 	t.mesh.Send(peer, wire.PeerHeader{Kind: wire.KindSecret}, [][]byte{m.Append(nil)}, nil)
 }
 
 // open hands the links over to the loop, which runs.
-func (t *turn) open(l *loop) {
+func (t *eraGate) open(l *loop) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.loop = l
@@ -135,7 +135,7 @@ func (t *turn) open(l *loop) {
 }
 
 // show, under mu, says whether the loop is to be shown the peer now.
-func (t *turn) show(i int) bool {
+func (t *eraGate) show(i int) bool {
 	p := &t.peers[i]
 	if t.machine.Done() && t.machine.Differs(i) && !p.told {
 		p.told = true
@@ -150,19 +150,19 @@ func (t *turn) show(i int) bool {
 
 // The mesh's handler; called from its goroutines.
 
-func (t *turn) PeerUp(peer int, boot [16]byte) {
+func (t *eraGate) PeerUp(peer int, boot [16]byte) {
 	defer t.n.guard(partMesh)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.peers[peer] = turnPeer{up: true, boot: boot}
+	t.peers[peer] = gatePeer{up: true, boot: boot}
 	t.machine.PeerUp(peer, boot)
 }
 
-func (t *turn) PeerDown(peer int) {
+func (t *eraGate) PeerDown(peer int) {
 	defer t.n.guard(partMesh)
 	t.mu.Lock()
 	shown := t.peers[peer].shown
-	t.peers[peer] = turnPeer{}
+	t.peers[peer] = gatePeer{}
 	t.machine.PeerDown(peer)
 	l := t.loop
 	t.mu.Unlock()
@@ -171,7 +171,7 @@ func (t *turn) PeerDown(peer int) {
 	}
 }
 
-func (t *turn) Frame(peer int, h wire.PeerHeader, payload []byte, release func()) {
+func (t *eraGate) Frame(peer int, h wire.PeerHeader, payload []byte, release func()) {
 	defer t.n.guard(partMesh)
 	switch h.Kind {
 	case wire.KindEra:
@@ -207,7 +207,7 @@ func (t *turn) Frame(peer int, h wire.PeerHeader, payload []byte, release func()
 }
 
 // step drives the machine with what came from a peer.
-func (t *turn) step(peer int, f func(*era.Machine)) {
+func (t *eraGate) step(peer int, f func(*era.Machine)) {
 	t.mu.Lock()
 	f(t.machine)
 	t.note()
@@ -219,7 +219,7 @@ func (t *turn) step(peer int, f func(*era.Machine)) {
 }
 
 // wait waits for the era.
-func (t *turn) wait(ctx context.Context, failed <-chan error) error {
+func (t *eraGate) wait(ctx context.Context, failed <-chan error) error {
 	select {
 	case <-t.done:
 		return t.err()

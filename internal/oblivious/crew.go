@@ -5,13 +5,13 @@ import (
 	"sync/atomic"
 )
 
-// crew is the goroutines of Workers. To wake a sleeping thread takes longer than
+// pool is the goroutines of Workers. To wake a sleeping thread takes longer than
 // most of what there is to share, so a helper that has nothing left to do looks
 // for more for about that long, and only then ends; the next call starts another.
-// So nobody has to end a crew, and one that is not in use costs nothing.
-type crew struct {
+// So nobody has to end a pool, and one that is not in use costs nothing.
+type pool struct {
 	helpers  int           // at most so many beside the caller
-	patience int           // how often somebody who waits lets others go first, before giving up
+	spinRounds int           // how often somebody who waits lets others go first, before giving up
 	wake     chan struct{} // to a caller that gave up
 	yield    func()        // lets others have the processor
 	help     func()
@@ -28,26 +28,26 @@ type crew struct {
 // asleep is more than any number of parts.
 const asleep = 1 << 62
 
-// Who waits looks patience times looks times, which takes about 80 us on a
+// Who waits spinChecks spinRounds times spinChecks times, which takes about 80 us on a
 // processor of 2024: with half of it an epoch of two workers takes longer, with
 // twice as much no less. It is a count, as this layer reads no clock. In between it
 // lets others have the processor: with several servers of several threads on two
 // cores, a fifth of the CPU time would go into looking else.
 const (
-	patience = 32
-	looks    = 1 << 13
+	spinRounds = 32
+	spinChecks    = 1 << 13
 )
 
-// newCrew returns a crew for n workers, of which only as many run as can at once.
-func newCrew(n int) *crew {
-	c := &crew{helpers: min(n, runtime.GOMAXPROCS(0)) - 1, patience: patience, wake: make(chan struct{}, 1), yield: func() {}}
+// newPool returns a crew for n workers, of which only as many run as can at once.
+func newPool(n int) *pool {
+	c := &pool{helpers: min(n, runtime.GOMAXPROCS(0)) - 1, spinRounds: spinRounds, wake: make(chan struct{}, 1), yield: func() {}}
 	c.help = c.helper
 	return c
 }
 
 // each calls run for every part from 0 to parts-1 and returns when all are done.
 // Helpers that come late find nothing and are not waited for.
-func (c *crew) each(parts int, run func(part int)) {
+func (c *pool) each(parts int, run func(part int)) {
 	c.run, c.parts = run, parts
 	c.open.Store(int64(parts))
 	c.left.Store(int64(parts)) // from here on helpers take parts
@@ -63,7 +63,7 @@ func (c *crew) each(parts int, run func(part int)) {
 
 // take does parts until there are none to take. Only who took a part may read
 // run and parts: they stay as they are until it is done.
-func (c *crew) take() {
+func (c *pool) take() {
 	did := int64(0)
 	for left := c.left.Add(-1); left >= 0; left = c.left.Add(-1) {
 		c.run(c.parts - 1 - int(left))
@@ -76,9 +76,9 @@ func (c *crew) take() {
 }
 
 // wait returns when all parts are done.
-func (c *crew) wait() {
-	for range c.patience {
-		for range looks {
+func (c *pool) wait() {
+	for range c.spinRounds {
+		for range spinChecks {
 			if c.open.Load() == 0 {
 				return
 			}
@@ -91,7 +91,7 @@ func (c *crew) wait() {
 }
 
 // helper takes parts of one call after the other.
-func (c *crew) helper() {
+func (c *pool) helper() {
 	for more := true; more; more = c.more() {
 		c.take()
 	}
@@ -99,9 +99,9 @@ func (c *crew) helper() {
 }
 
 // more waits for parts and reports whether there are.
-func (c *crew) more() bool {
-	for range c.patience {
-		for range looks {
+func (c *pool) more() bool {
+	for range c.spinRounds {
+		for range spinChecks {
 			if c.left.Load() > 0 {
 				return true
 			}

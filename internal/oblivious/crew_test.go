@@ -11,8 +11,8 @@ import (
 func TestCrew(t *testing.T) {
 	for _, helpers := range []int{0, 1, 7} {
 		for _, patience := range []int{0, 30, 1 << 10} {
-			c := newCrew(1)
-			c.helpers, c.patience = helpers, patience
+			c := newPool(1)
+			c.helpers, c.spinRounds = helpers, patience
 			r := random(uint64(helpers + patience))
 			done := make([]int, 70)
 			var sum atomic.Int64
@@ -44,7 +44,7 @@ func TestCrew(t *testing.T) {
 // TestCrewEnds: helpers that have nothing to do end, and the next call has some
 // again.
 func TestCrewEnds(t *testing.T) {
-	c := newCrew(1)
+	c := newPool(1)
 	c.helpers = 2
 	for range 3 {
 		both := make(chan int)
@@ -67,7 +67,7 @@ func TestCrewOfOneProcessor(t *testing.T) {
 	w := NewWorkers(3)
 	var order []int
 	w.Each(5, func(part int) { order = append(order, part) })
-	if len(order) != 5 || w.crew.awake.Load() != 0 {
-		t.Fatalf("parts %v were done, with %d helpers", order, w.crew.awake.Load())
+	if len(order) != 5 || w.pool.awake.Load() != 0 {
+		t.Fatalf("parts %v were done, with %d helpers", order, w.pool.awake.Load())
 	}
 }

@@ -33,18 +33,18 @@ func (w *Workers) Deal(labels []uint32, sections, first int, pattern []uint32) {
 	w.RankByLabel(labels, sections, w.ranks)
 	parts := w.parts(n * (4 + len(pattern)/8))
 	if parts == 1 {
-		turnWheel(labels, w.ranks, at, wheel, pattern)
+		applyWheel(labels, w.ranks, at, wheel, pattern)
 		return
 	}
 	w.Each(parts, func(p int) {
 		a, b := cut(n, parts, p), cut(n, parts, p+1)
-		turnWheel(labels[a:b], w.ranks[a:b], at, wheel, pattern)
+		applyWheel(labels[a:b], w.ranks[a:b], at, wheel, pattern)
 	})
 }
 
-// turnWheel sets labels to what the pattern says at their ranks, counted from
+// applyWheel sets labels to what the pattern says at their ranks, counted from
 // first.
-func turnWheel(labels, ranks []uint32, first uint32, wheel choice.Divider, pattern []uint32) {
+func applyWheel(labels, ranks []uint32, first uint32, wheel choice.Divider, pattern []uint32) {
 	labels = labels[:len(ranks)]
 	for i, rank := range ranks {
 		_, labels[i] = wheel.DivMod(first + rank)
@@ -66,7 +66,7 @@ func (w *Workers) dealBySorting(labels []uint32, sections, first int, pattern []
 	if parts == 1 {
 		byLabel(e, labels, 0, sections)
 		w.Sort(e)
-		takeTurns(e, first, pattern)
+		applyPattern(e, first, pattern)
 		w.Sort(e)
 		lowerHalves(labels, e)
 		return
@@ -78,7 +78,7 @@ func (w *Workers) dealBySorting(labels []uint32, sections, first int, pattern []
 	w.Sort(e)
 	w.Each(parts, func(p int) {
 		a, b := cut(n, parts, p), cut(n, parts, p+1)
-		takeTurns(e[a:b], first+a, pattern)
+		applyPattern(e[a:b], first+a, pattern)
 	})
 	w.Sort(e)
 	w.Each(parts, func(p int) {
@@ -97,9 +97,9 @@ func byLabel(out []uint64, labels []uint32, first, sections int) {
 	}
 }
 
-// takeTurns makes entries of the number of a record, and what the pattern says
+// applyPattern makes entries of the number of a record, and what the pattern says
 // at the entry's place, from first on.
-func takeTurns(e []uint64, first int, pattern []uint32) {
+func applyPattern(e []uint64, first int, pattern []uint32) {
 	at := first % len(pattern)
 	for i, x := range e {
 		e[i] = x<<32 | uint64(pattern[at])

@@ -14,7 +14,7 @@ func testWorkers() []*Workers {
 	var ws []*Workers
 	for _, t := range []int{1, 2, 3, 8} {
 		w := NewWorkers(t)
-		w.least, w.crew.patience = 1, 1<<10
+		w.least, w.pool.spinRounds = 1, 1<<10
 		ws = append(ws, w)
 	}
 	return ws

@@ -4,7 +4,7 @@ package oblivious
 // keeps their scratch memory. It is not for concurrent use.
 type Workers struct {
 	n     int
-	crew  *crew
+	pool  *pool
 	least int // steps, of a nanosecond or so, that are worth waking a worker for
 
 	ranks   []uint32
@@ -28,12 +28,12 @@ func NewWorkers(t int) *Workers {
 	if t < 1 {
 		panic("oblivious: the number of workers is less than 1")
 	}
-	return &Workers{n: t, crew: newCrew(t), least: 1 << 15}
+	return &Workers{n: t, pool: newPool(t), least: 1 << 15}
 }
 
 // Yield says how who waits for work lets other threads have the processor, which
 // this layer has no means for. Without it nobody is let go first.
-func (w *Workers) Yield(yield func()) { w.crew.yield = yield }
+func (w *Workers) Yield(yield func()) { w.pool.yield = yield }
 
 // Alone returns as many Workers of one worker each, for independent pieces of
 // work that parts of an Each do side by side.
@@ -62,7 +62,7 @@ func (w *Workers) Each(parts int, f func(part int)) {
 		}
 		return
 	}
-	w.crew.each(parts, f)
+	w.pool.each(parts, f)
 }
 
 // cut returns where part begins when n things are cut into parts.

@@ -16,9 +16,9 @@ func Each(w *oblivious.Workers, n int, f func(from, to int)) {
 func (t Table) Keep(w *oblivious.Workers, kept []byte) {
 	Each(w, t.Len(), func(from, to int) {
 		for k := from; k < to; k++ {
-			h := t.Head(k)
+			h := t.Header(k)
 			h.Real &= uint32(kept[k])
-			t.SetHead(k, h)
+			t.SetHeader(k, h)
 		}
 	})
 }

@@ -29,8 +29,8 @@ const None = ^uint32(0)
 // whose rows lie outside the table.
 var ErrPayload = errors.New("record: bulk payload does not fit its table")
 
-// Head is the part of a record that decides where it goes.
-type Head struct {
+// Header is the part of a record that decides where it goes.
+type Header struct {
 	Label  uint32 // the section that the record is on its way to
 	Cell   uint32 // the cell of the destination storage server
 	Sender uint32 // the sender's client ID, set by the ingestion server
@@ -86,8 +86,8 @@ func (t Table) Clear(i, j int) {
 	clear(s.Bodies.Data)
 }
 
-// SetHead writes the head of row i.
-func (t Table) SetHead(i int, h Head) {
+// SetHeader writes the head of row i.
+func (t Table) SetHeader(i int, h Header) {
 	b := t.Heads.Data[i*HeadBytes : i*HeadBytes+HeadBytes]
 	binary.LittleEndian.PutUint32(b[0:], h.Label)
 	binary.LittleEndian.PutUint32(b[4:], h.Cell)
@@ -95,10 +95,10 @@ func (t Table) SetHead(i int, h Head) {
 	binary.LittleEndian.PutUint32(b[12:], h.Real)
 }
 
-// Head reads the head of row i.
-func (t Table) Head(i int) Head {
+// Header reads the head of row i.
+func (t Table) Header(i int) Header {
 	b := t.Heads.Data[i*HeadBytes : i*HeadBytes+HeadBytes]
-	return Head{
+	return Header{
 		Label:  binary.LittleEndian.Uint32(b[0:]),
 		Cell:   binary.LittleEndian.Uint32(b[4:]),
 		Sender: binary.LittleEndian.Uint32(b[8:]),

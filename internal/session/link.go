@@ -9,7 +9,7 @@ func LinkOf(id uint64) uint32 { return uint32(id >> 32) }
 type link struct {
 	number  uint32
 	members []Handle
-	welcome []Handle // attached, and perhaps not yet told what is open
+	announce []Handle // attached, and perhaps not yet told what is open
 }
 
 // link returns the link with a number, which it makes if there is none.
@@ -76,15 +76,15 @@ func (t *Table) DetachLink(number uint32) {
 	}
 }
 
-// Owed goes through the sessions of a link, of which left remain, at first
+// NextRecipients goes through the sessions of a link, of which left remain, at first
 // Linked, for those that are to get the result or delivery of an epoch: who is
 // active and did not get it. It looks at most of them, on all workers. It appends
 // those to to, noted as sent, and as told that the next epoch is open; and to
 // untold those who get none and were not told of it. It returns how many remain.
-func (t *Table) Owed(number uint32, epoch uint64, left, most int, to, untold []Handle) ([]Handle, []Handle, int) {
+func (t *Table) NextRecipients(number uint32, epoch uint64, left, most int, to, unannounced []Handle) ([]Handle, []Handle, int) {
 	l := t.linked(number)
 	if l == nil {
-		return to, untold, 0
+		return to, unannounced, 0
 	}
 	// Those that attached since were told what is open; those that left are not
 	// met, and the ones that took their places are, once more or not yet.
@@ -93,46 +93,46 @@ func (t *Table) Owed(number uint32, epoch uint64, left, most int, to, untold []H
 	parts := t.parts(len(looked))
 	t.cfg.Workers.Each(parts, func(p int) {
 		lane := &t.lanes[p]
-		lane.owed, lane.untold = lane.owed[:0], lane.untold[:0]
+		lane.recipients, lane.unannounced = lane.recipients[:0], lane.unannounced[:0]
 		for i := len(looked) - len(looked)*p/parts - 1; i >= len(looked)-len(looked)*(p+1)/parts; i-- {
 			h := looked[i]
 			e := t.entry(h)
 			switch {
 			case t.clients[e.slot].active == h+1 && e.sent < epoch:
 				e.sent, e.told = epoch, max(e.told, epoch+1)
-				lane.owed = append(lane.owed, h)
+				lane.recipients = append(lane.recipients, h)
 			case e.told <= epoch:
-				lane.untold = append(lane.untold, h)
+				lane.unannounced = append(lane.unannounced, h)
 			}
 		}
 	})
 	for p := range parts {
-		to = append(to, t.lanes[p].owed...)
-		untold = append(untold, t.lanes[p].untold...)
+		to = append(to, t.lanes[p].recipients...)
+		unannounced = append(unannounced, t.lanes[p].unannounced...)
 	}
-	return to, untold, left - len(looked)
+	return to, unannounced, left - len(looked)
 }
 
-// Welcome notes that a session is to be told what is open.
-func (t *Table) Welcome(h Handle) {
+// QueueAnnouncement notes that a session is to be told what is open.
+func (t *Table) QueueAnnouncement(h Handle) {
 	l := t.linked(LinkOf(t.entry(h).id))
-	l.welcome = append(l.welcome, h)
+	l.announce = append(l.announce, h)
 }
 
-// Welcomed calls f with the sessions of each link that are to be told what is
+// QueuedAnnouncements calls f with the sessions of each link that are to be told what is
 // open, and forgets them. f may keep the slice.
-func (t *Table) Welcomed(f func(link uint32, to []Handle)) {
+func (t *Table) QueuedAnnouncements(f func(link uint32, to []Handle)) {
 	for _, l := range t.links {
-		if len(l.welcome) > 0 {
-			f(l.number, l.welcome)
-			l.welcome = nil
+		if len(l.announce) > 0 {
+			f(l.number, l.announce)
+			l.announce = nil
 		}
 	}
 }
 
-// Tell notes that the sessions are told that an epoch is open, and returns,
+// MarkAnnounced notes that the sessions are told that an epoch is open, and returns,
 // in to's memory, those that were not yet and are still attached to the link.
-func (t *Table) Tell(number uint32, epoch uint64, to []Handle) []Handle {
+func (t *Table) MarkAnnounced(number uint32, epoch uint64, to []Handle) []Handle {
 	kept := to[:0]
 	for _, h := range to {
 		if e := t.entry(h); t.On(h, number) && e.told < epoch {

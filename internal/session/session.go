@@ -107,8 +107,8 @@ type lane struct {
 	ad      cell.AD
 	refused []Refused
 	fresh   []Handle
-	owed    []Handle
-	untold  []Handle
+	recipients    []Handle
+	unannounced  []Handle
 	taken   int
 }
 

@@ -166,25 +166,25 @@ func TestOwed(t *testing.T) {
 		t.Fatalf("refused %v, fresh %v", refused, fresh)
 	}
 	table.Take()
-	to, untold, left := table.Owed(0, 1, table.Linked(0), 1, nil, nil)
+	to, untold, left := table.NextRecipients(0, 1, table.Linked(0), 1, nil, nil)
 	if !slices.Equal(to, []Handle{all[3]}) || len(untold) != 0 || left != 3 {
 		t.Errorf("one at most: to %v, untold %v, %d left", to, untold, left)
 	}
 	attach(table, 9, 2) // it is not one of those that are left
-	to, untold, left = table.Owed(0, 1, left, 9, nil, nil)
+	to, untold, left = table.NextRecipients(0, 1, left, 9, nil, nil)
 	if !slices.Equal(to, []Handle{all[1]}) || !slices.Equal(untold, []Handle{all[2], all[0]}) || left != 0 {
 		t.Errorf("the rest: to %v, untold %v, %d left", to, untold, left)
 	}
-	if told := table.Tell(0, 2, untold); !slices.Equal(told, []Handle{all[2], all[0]}) {
+	if told := table.MarkAnnounced(0, 2, untold); !slices.Equal(told, []Handle{all[2], all[0]}) {
 		t.Errorf("told %v", told)
 	}
-	if told := table.Tell(0, 2, []Handle{all[0], all[1], all[2], all[3]}); len(told) != 0 {
+	if told := table.MarkAnnounced(0, 2, []Handle{all[0], all[1], all[2], all[3]}); len(told) != 0 {
 		t.Errorf("told again: %v", told)
 	}
-	if to, _, _ := table.Owed(0, 1, table.Linked(0), 9, nil, nil); len(to) != 0 {
+	if to, _, _ := table.NextRecipients(0, 1, table.Linked(0), 9, nil, nil); len(to) != 0 {
 		t.Errorf("owed again: %v", to)
 	}
-	if to, untold, left := table.Owed(7, 1, 4, 9, nil, nil); len(to)+len(untold)+left != 0 {
+	if to, untold, left := table.NextRecipients(7, 1, 4, 9, nil, nil); len(to)+len(untold)+left != 0 {
 		t.Error("a link that there is not is owed something")
 	}
 }
@@ -197,10 +197,10 @@ func TestOwedMeanwhile(t *testing.T) {
 		batch = append(batch, sealed(table, h, 1, 1, 0))
 	}
 	table.Cells(batch)
-	to, _, left := table.Owed(0, 1, table.Linked(0), 2, nil, nil)
+	to, _, left := table.NextRecipients(0, 1, table.Linked(0), 2, nil, nil)
 	table.Detach(0)
 	attach(table, 77, 0)
-	more, _, left := table.Owed(0, 1, left, 9, nil, nil)
+	more, _, left := table.NextRecipients(0, 1, left, 9, nil, nil)
 	if !slices.Equal(to, []Handle{all[3], all[2]}) || !slices.Contains(more, all[1]) || len(more) != 1 || left != 0 {
 		t.Errorf("to %v, then %v, %d left", to, more, left)
 	}

@@ -63,7 +63,7 @@ func (w *World) AddRegistered(id uint32, key [32]byte, b Behaviour) *Client {
 	c := &Client{ID: id, key: key, world: w, behave: b, results: map[uint64]bool{}, mails: map[uint64]bool{}, heads: map[uint64][]byte{}}
 	r := w.bytes32(fmt.Sprintf("client %d", id))
 	copy(c.salt[:], r[:])
-	for _, h := range cell.Homes(g, id) {
+	for _, h := range cell.Assignments(g, id) {
 		c.ends = append(c.ends, end{role: h.Role, server: h.Server})
 	}
 	w.clients = append(w.clients, c)

@@ -65,7 +65,7 @@ func TestLayouts(t *testing.T) {
 		}
 		var first []uint8
 		for id := range uint32(60) {
-			for _, h := range cell.Homes(g, id) {
+			for _, h := range cell.Assignments(g, id) {
 				if h.Server == 0 && !slices.Contains(first, h.Role) {
 					first = append(first, h.Role)
 				}

@@ -209,7 +209,7 @@ func Run(ctx context.Context, c Config) error {
 }
 
 // runAll runs the jobs and keeps their rows.
-func runAll(ctx context.Context, c *Config, book *experiment.Book, jobs []experiment.Job) (failed []error, err error) {
+func runAll(ctx context.Context, c *Config, book *experiment.Results, jobs []experiment.Job) (failed []error, err error) {
 	t := newTimer(c.Now, jobs)
 	defer c.Progress.Close()
 	for i, j := range jobs {

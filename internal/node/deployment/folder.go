@@ -61,8 +61,8 @@ func PredecessorFile(sequence uint64) string {
 	return "manifest." + strconv.FormatUint(sequence, 10) + ".json"
 }
 
-// Folder is a deployment folder that was read.
-type Folder struct {
+// Dir is a deployment folder that was read.
+type Dir struct {
 	Path     string
 	Manifest *manifest.Signed // in force
 	First    [32]byte         // hash of manifest 1
@@ -74,7 +74,7 @@ type Folder struct {
 }
 
 // Open reads and checks a folder.
-func Open(path string) (*Folder, error) {
+func Open(path string) (*Dir, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, wrong("%v: give the folder that holds %s", err, ManifestFile)
@@ -82,7 +82,7 @@ func Open(path string) (*Folder, error) {
 	if !info.IsDir() {
 		return nil, wrong("%s is not a folder: give the one that holds %s", path, ManifestFile)
 	}
-	f := &Folder{Path: path}
+	f := &Dir{Path: path}
 	if f.Manifest, f.file, err = f.readManifest(ManifestFile); err != nil {
 		return nil, err
 	}
@@ -96,12 +96,12 @@ func Open(path string) (*Folder, error) {
 }
 
 // Collateral reads the folder's collateral anew whenever evidence is made.
-func (f *Folder) Collateral() bundle.Source {
+func (f *Dir) Collateral() bundle.Source {
 	return bundle.File(filepath.Join(f.Path, CollateralFile))
 }
 
 // KeepEvidence writes evidence of this server, which is public, into the folder.
-func (f *Folder) KeepEvidence(e attest.Evidence) error {
+func (f *Dir) KeepEvidence(e attest.Evidence) error {
 	b, err := e.Encode()
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func (f *Folder) KeepEvidence(e attest.Evidence) error {
 // Successor reads the folder again. It returns nil as long as the manifest in
 // force is the same. One that does not descend from it is an error: it would be
 // an older one, or of another cluster.
-func (f *Folder) Successor() (*Folder, error) {
+func (f *Dir) Successor() (*Dir, error) {
 	// Nearly always it is the same file: to parse and check that every second would
 	// cost a server among 72 a fifth of its CPU time.
 	if b, err := f.read(ManifestFile, manifest.MaxFileBytes); err == nil && bytes.Equal(b, f.file) {
@@ -135,7 +135,7 @@ func (f *Folder) Successor() (*Folder, error) {
 }
 
 // verify follows the chain from manifest 1 on and returns its hash.
-func (f *Folder) verify() ([32]byte, error) {
+func (f *Dir) verify() ([32]byte, error) {
 	last := f.Manifest.Manifest.Sequence
 	var first [32]byte
 	var before *manifest.Signed
@@ -168,7 +168,7 @@ func (f *Folder) verify() ([32]byte, error) {
 	return first, nil
 }
 
-func (f *Folder) readManifest(name string) (*manifest.Signed, []byte, error) {
+func (f *Dir) readManifest(name string) (*manifest.Signed, []byte, error) {
 	b, err := f.read(name, manifest.MaxFileBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, wrong("%s has no %s: put the signed manifest there, and those before it as %s and so on",
@@ -185,7 +185,7 @@ func (f *Folder) readManifest(name string) (*manifest.Signed, []byte, error) {
 }
 
 // readServer takes exactly {"server": N}, spaces aside.
-func (f *Folder) readServer() (int, error) {
+func (f *Dir) readServer() (int, error) {
 	servers := len(f.Manifest.Manifest.Servers)
 	what := fmt.Sprintf(`write {"server": N}, with N from 0 to %d as the servers stand in the manifest`, servers-1)
 	b, err := f.read(ServerFile, maxServerBytes)
@@ -210,7 +210,7 @@ func (f *Folder) readServer() (int, error) {
 }
 
 // read reads a file of the folder, of a limited size.
-func (f *Folder) read(name string, limit int64) ([]byte, error) {
+func (f *Dir) read(name string, limit int64) ([]byte, error) {
 	path := filepath.Join(f.Path, name)
 	info, err := os.Stat(path)
 	if err != nil {
@@ -231,7 +231,7 @@ func (f *Folder) read(name string, limit int64) ([]byte, error) {
 
 // write replaces a file of the folder, whole or not at all, and returns when it
 // is durable.
-func (f *Folder) write(name string, b []byte) (err error) {
+func (f *Dir) write(name string, b []byte) (err error) {
 	t, err := os.CreateTemp(f.Path, "."+name+".*") // readable by its owner only
 	if err != nil {
 		return wrong("cannot write: %w", err)

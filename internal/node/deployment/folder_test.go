@@ -74,7 +74,7 @@ func (f *fixture) second(key ed25519.PublicKey) *manifest.Signed {
 	return m
 }
 
-func (f *fixture) open() *Folder {
+func (f *fixture) open() *Dir {
 	f.t.Helper()
 	d, err := Open(f.path)
 	must(f.t, err)

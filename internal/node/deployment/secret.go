@@ -23,7 +23,7 @@ import (
 // manifests. Without the chain a host could unseal the secret under manifests
 // of its own making, which name the same cluster key, and have it released to a
 // program of its own.
-func (f *Folder) sealLabel() string { return "cluster secret of " + hex.EncodeToString(f.First[:]) }
+func (f *Dir) sealLabel() string { return "cluster secret of " + hex.EncodeToString(f.First[:]) }
 
 // ErrNoSecret says that the folder holds no secret that this TEE can open.
 var ErrNoSecret = errors.New("there is no secret of this cluster here")
@@ -40,7 +40,7 @@ const keptBytes = 8 + 4 + 32 + node.SecretBytes
 // Seal keeps the cluster's secret in the folder, sealed by the TEE, in place of
 // what is there, and says under which manifest it is in use. While an era turns
 // next is kept beside it.
-func (f *Folder) Seal(platform attest.Sealer, random io.Reader, held, next *node.Secret) error {
+func (f *Dir) Seal(platform attest.Sealer, random io.Reader, held, next *node.Secret) error {
 	b := binary.LittleEndian.AppendUint64(make([]byte, 0, keptBytes), f.Manifest.Manifest.Sequence)
 	if next == nil {
 		next = new(node.Secret)
@@ -49,7 +49,7 @@ func (f *Folder) Seal(platform attest.Sealer, random io.Reader, held, next *node
 	return f.seal(platform, random, append(b, held.Encode()...))
 }
 
-func (f *Folder) seal(platform attest.Sealer, random io.Reader, kept []byte) error {
+func (f *Dir) seal(platform attest.Sealer, random io.Reader, kept []byte) error {
 	key, err := platform.SealingKey()
 	if err != nil {
 		return fmt.Errorf("the TEE gives no sealing key: %w", err)
@@ -67,7 +67,7 @@ func (f *Folder) seal(platform attest.Sealer, random io.Reader, kept []byte) err
 // ErrOldManifest if it was in use under a newer manifest. From now on it is in
 // use under this one, and the file says so. A next secret that is beside it
 // stays: another server may have begun to use it, and gives it to this one.
-func (f *Folder) Unseal(platform attest.Sealer, random io.Reader) (*node.Secret, error) {
+func (f *Dir) Unseal(platform attest.Sealer, random io.Reader) (*node.Secret, error) {
 	kept, s, err := f.unseal(platform)
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func (f *Folder) Unseal(platform attest.Sealer, random io.Reader) (*node.Secret,
 }
 
 // unseal returns all that is sealed, and the secret that is in use.
-func (f *Folder) unseal(platform attest.Sealer) ([]byte, *node.Secret, error) {
+func (f *Dir) unseal(platform attest.Sealer) ([]byte, *node.Secret, error) {
 	blob, err := f.read(SecretFile, maxSecretBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("%w: there is no %s", ErrNoSecret, SecretFile)
@@ -127,7 +127,7 @@ type Genesis struct {
 // writes GenesisFile. Made a second time it finds its secret and says the same:
 // a folder is the origin of one cluster only. It returns the secret too, for
 // TEEs that have no sealing key: there it is kept nowhere else.
-func (f *Folder) MakeGenesis(platform attest.Platform, random io.Reader) (*Genesis, *node.Secret, error) {
+func (f *Dir) MakeGenesis(platform attest.Platform, random io.Reader) (*Genesis, *node.Secret, error) {
 	m := &f.Manifest.Manifest
 	if m.HasCluster() {
 		return nil, nil, wrong("manifest %d names a cluster key: its cluster exists already", m.Sequence)
@@ -156,7 +156,7 @@ func (f *Folder) MakeGenesis(platform attest.Platform, random io.Reader) (*Genes
 	return g, s, f.write(GenesisFile, append(b, '\n'))
 }
 
-func (f *Folder) newSecret(platform attest.Platform, random io.Reader) (*node.Secret, error) {
+func (f *Dir) newSecret(platform attest.Platform, random io.Reader) (*node.Secret, error) {
 	master, err := keys.NewMaster(random)
 	if err != nil {
 		return nil, err

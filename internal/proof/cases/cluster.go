@@ -148,7 +148,7 @@ func NewCluster(channel string, n, m int, mark Marker) *Cluster {
 	for id := range uint32(n) {
 		key := keys.SimulatedClientKey([32]byte{3}, id)
 		var up []session.AEAD
-		for _, h := range cell.Homes(g, id) {
+		for _, h := range cell.Assignments(g, id) {
 			c.servers[h.Server].Attach(sessionOf(id, h.Role), id, h.Role, [16]byte{}, keys.AttachProof(key, c.id, uint32(h.Server), h.Role, id, [16]byte{}))
 			up = append(up, keys.Session(key, cell.Up, h.Role, [16]byte{}, boot(h.Server)))
 		}
@@ -189,7 +189,7 @@ func (c *Cluster) submit(e uint64) {
 			q.SetE1(e + 2)
 			q.SetE2(e + 3)
 		}
-		for j, h := range cell.Homes(c.g, id) {
+		for j, h := range cell.Assignments(c.g, id) {
 			typ, plain := cell.UpType(h.Role), [][]byte{nil, sub, ctl, both}[h.Role]
 			var nonce [cell.NonceBytes]byte
 			cell.PutUpNonce(&nonce, e, typ)

@@ -48,7 +48,7 @@ var Survive = []Case{
 		},
 	},
 	{Name: "idchannel.Decider.Decide", Covers: []string{"idchannel.Decider.Begin"}, make: func(b *Builder) func() {
-		d := idchannel.NewDecider(b.W)
+		d := idchannel.NewRanker(b.W)
 		rows := b.rows(b.N, idchannel.RowBytes)
 		b.fills = append(b.fills, func(r *rand.Rand) {
 			for i := range b.N {
@@ -62,7 +62,7 @@ var Survive = []Case{
 		})
 		return func() {
 			copy(d.Begin(b.N), rows.Data)
-			d.Decide(idchannel.Classes{Contact: 2, Stranger: 1})
+			d.Rank(idchannel.Classes{Contact: 2, Stranger: 1})
 		}
 	}},
 }
@@ -286,11 +286,11 @@ func (b *Builder) heads(n, labels, cells int) []byte {
 		t := record.Table{}
 		t.Heads.Data, t.Heads.Width = s, record.HeadBytes
 		for i := range n {
-			h := record.Head{Label: uint32(r.IntN(labels + 1)), Cell: uint32(r.IntN(cells + 1)), Sender: r.Uint32(), Real: uint32(r.IntN(2))}
+			h := record.Header{Label: uint32(r.IntN(labels + 1)), Cell: uint32(r.IntN(cells + 1)), Sender: r.Uint32(), Real: uint32(r.IntN(2))}
 			if r.IntN(5) == 0 {
-				h = record.Head{Label: r.Uint32(), Cell: r.Uint32(), Sender: r.Uint32(), Real: r.Uint32()}
+				h = record.Header{Label: r.Uint32(), Cell: r.Uint32(), Sender: r.Uint32(), Real: r.Uint32()}
 			}
-			t.SetHead(i, h)
+			t.SetHeader(i, h)
 		}
 	})
 }

@@ -266,7 +266,7 @@ func (m *Role) address() {
 	none := uint32(len(m.g.Storages()))
 	for k := clients * m.g.Outs(); k < n; k++ {
 		m.labels[k] = none
-		m.table.SetHead(k, record.Head{Label: none, Cell: record.None})
+		m.table.SetHeader(k, record.Header{Label: none, Cell: record.None})
 	}
 }
 
@@ -300,7 +300,7 @@ func (m *Role) addressClients(from, to int) {
 			k := (i-from)*outs + j
 			local := (bases[k]+u)*ins + place
 			labels[k] = choice.Select32(real, labels[k], none)
-			m.table.SetHead(i*outs+j, record.Head{
+			m.table.SetHeader(i*outs+j, record.Header{
 				Label:  labels[k],
 				Cell:   choice.Select32(real, local, record.None),
 				Sender: m.clients[i],

@@ -32,7 +32,7 @@ type Role struct {
 	index   int // role index r
 	workers *oblivious.Workers
 	memory  record.Memory
-	decider *idchannel.Decider
+	decider *idchannel.Ranker
 	attempt *geometry.Attempt
 
 	headers     []byte // rows of idchannel.RowBytes, ingestion server by ingestion server
@@ -48,7 +48,7 @@ type Role struct {
 
 // New returns the machine of the routing server with role index r.
 func New(g *geometry.Geometry, r int, w *oblivious.Workers, memory record.Memory) *Role {
-	return &Role{g: g, index: r, workers: w, memory: memory, decider: idchannel.NewDecider(w)}
+	return &Role{g: g, index: r, workers: w, memory: memory, decider: idchannel.NewRanker(w)}
 }
 
 // Free gives the machine's arrays back; it is not used afterwards.
@@ -99,7 +99,7 @@ func (m *Role) HeadersComplete() bool { return m.headersFrom.Complete() }
 // Decide ranks the headers.
 func (m *Role) Decide() {
 	p := m.g.Params()
-	m.ranks = m.decider.Decide(idchannel.Classes{Contact: uint32(p.ID.Contact), Stranger: uint32(p.ID.Stranger)})
+	m.ranks = m.decider.Rank(idchannel.Classes{Contact: uint32(p.ID.Contact), Stranger: uint32(p.ID.Stranger)})
 }
 
 // Ranks is the answer to ingestion server i: a rank for each header that it
@@ -140,7 +140,7 @@ func (m *Role) Route() {
 	none := uint32(len(m.g.Storages()))
 	record.Each(m.workers, work, func(from, to int) {
 		for k := from; k < to; k++ {
-			h := m.table.Head(k)
+			h := m.table.Header(k)
 			m.labels[k] = choice.Select32(choice.FromBit(uint64(h.Real&1)), h.Label, none)
 		}
 	})

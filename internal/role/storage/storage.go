@@ -101,7 +101,7 @@ func (m *Role) Place() record.Table {
 	m.want, m.kept = record.Grow(m.want, n), record.Grow(m.kept, n)
 	record.Each(m.workers, n, func(from, to int) {
 		for k := from; k < to; k++ {
-			h := m.table.Head(k)
+			h := m.table.Header(k)
 			m.want[k] = choice.Select32(choice.FromBit(uint64(h.Real&1)), h.Cell, record.None)
 		}
 	})
@@ -133,7 +133,7 @@ func PutCells(g *geometry.Geometry, boxes record.Table, u int, delivery cell.Del
 	body := size - geometry.DeliveryCellHeadBytes
 	for j := range g.Ins() {
 		k := u*g.Ins() + j
-		h := boxes.Head(k)
+		h := boxes.Header(k)
 		real := choice.FromBit(uint64(h.Real & 1))
 		c := delivery.Cell(g.DeliveryCell(j), size)
 		c.SetKind(byte(h.Real & 1))
