@@ -8,8 +8,8 @@ import (
 type incoming struct {
 	received     uint64     // newest epoch delivered; 0: not known
 	stored       uint64     // newest epoch that the inbox has
-	arrived      EpochHead       // newest delivery that has arrived in this run
-	due          EpochHead       // what arrived had been when an epoch was opened last: what the next one acknowledges
+	arrived      EpochHead  // newest delivery that has arrived in this run
+	due          EpochHead  // what arrived had been when an epoch was opened last: what the next one acknowledges
 	acknowledged uint64     // the server has this client's acknowledgement up to here
 	waiting      []Delivery // the inbox does not have them yet
 	missed       uint64

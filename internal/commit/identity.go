@@ -17,14 +17,14 @@ type Tag [16]byte
 
 // Facts are all that identifies an attempt, public without exception.
 type Facts struct {
-	Cluster  [32]byte // hash of the cluster key
-	Manifest [32]byte // hash of the manifest in force
-	Era      uint32   // of the keys
-	Epoch    uint64   // from 1
-	Attempt  uint16   // from 1
-	Previous EpochHead     // head of the epoch before
-	Roster   [32]byte // RosterHash of the roster
-	Users    []int    // U_v of every virtual shard
+	Cluster  [32]byte  // hash of the cluster key
+	Manifest [32]byte  // hash of the manifest in force
+	Era      uint32    // of the keys
+	Epoch    uint64    // from 1
+	Attempt  uint16    // from 1
+	Previous EpochHead // head of the epoch before
+	Roster   [32]byte  // RosterHash of the roster
+	Users    []int     // U_v of every virtual shard
 	Boots    [][16]byte
 }
 

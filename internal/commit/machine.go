@@ -14,7 +14,7 @@ type Machine struct {
 	store         Store
 
 	epoch    uint64     // being decided
-	head     EpochHead       // of epoch-1
+	head     EpochHead  // of epoch-1
 	last     *outcome   // of epoch-1, durable, nil in epoch 1
 	prepared []prepared // of epoch, durable, by rising attempt
 	listed   []uint16   // attempts in the durable list of epoch

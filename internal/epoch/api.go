@@ -5,8 +5,8 @@ import (
 
 	"github.com/teems-go/teems/geometry"
 	"github.com/teems-go/teems/internal/commit"
-	"github.com/teems-go/teems/internal/role/ingestion"
 	"github.com/teems-go/teems/internal/record"
+	"github.com/teems-go/teems/internal/role/ingestion"
 	"github.com/teems-go/teems/internal/session"
 )
 

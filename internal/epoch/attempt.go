@@ -8,10 +8,10 @@ import (
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/choice"
 	"github.com/teems-go/teems/internal/commit"
-	"github.com/teems-go/teems/internal/role/ingestion"
-	"github.com/teems-go/teems/internal/record"
-	"github.com/teems-go/teems/internal/role/storage"
 	"github.com/teems-go/teems/internal/idchannel"
+	"github.com/teems-go/teems/internal/record"
+	"github.com/teems-go/teems/internal/role/ingestion"
+	"github.com/teems-go/teems/internal/role/storage"
 	"github.com/teems-go/teems/internal/token"
 )
 

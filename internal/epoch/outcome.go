@@ -23,10 +23,10 @@ type outcome struct {
 	attempt uint16
 	void    bool
 	head    commit.EpochHead // known once decided
-	users   []int       // U_v during the epoch
-	changes []change    // registrations of all storage servers
-	jobs    int         // of cells to be sealed
-	dropped bool        // not kept any more: cells that are not sealed yet never are
+	users   []int            // U_v during the epoch
+	changes []change         // registrations of all storage servers
+	jobs    int              // of cells to be sealed
+	dropped bool             // not kept any more: cells that are not sealed yet never are
 
 	// Storage. Rows are by local index of the mailbox.
 	boxes   record.Table // Ins rows a mailbox
@@ -74,7 +74,7 @@ func (o *outcome) parts(scratch *[]byte) [][]byte {
 		*scratch = slots
 	}
 	out := [][]byte{h}
-	for _, p := range [][]byte{users, changes, o.boxes.Heads.Data, o.boxes.Bodies.Data, o.answers, o.acked, slots, o.verdicts, o.through} {
+	for _, p := range [][]byte{users, changes, o.boxes.Headers.Data, o.boxes.Bodies.Data, o.answers, o.acked, slots, o.verdicts, o.through} {
 		out = append(out, le.AppendUint64(nil, uint64(len(p))), p)
 	}
 	return out
@@ -134,7 +134,7 @@ func parseOutcome(b []byte, stride int) (*outcome, error) {
 	if !o.boxes.Fits(uint32(n), part[2], part[3]) {
 		return nil, ErrState
 	}
-	copy(o.boxes.Heads.Data, part[2])
+	copy(o.boxes.Headers.Data, part[2])
 	copy(o.boxes.Bodies.Data, part[3])
 	o.answers, o.acked, o.verdicts, o.through = part[4], part[5], part[7], part[8]
 	if len(part[6]) > 0 {

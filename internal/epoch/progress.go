@@ -4,8 +4,8 @@ import (
 	"errors"
 
 	"github.com/teems-go/teems/internal/commit"
-	"github.com/teems-go/teems/internal/record"
 	"github.com/teems-go/teems/internal/idchannel"
+	"github.com/teems-go/teems/internal/record"
 )
 
 func (s *Server) header(kind Kind, part, rows int) Header {
@@ -78,7 +78,7 @@ func (s *Server) step() bool {
 		s.sending = append(s.sending, sending{l, s.ingest.Release()})
 	case s.r >= 0 && !t.decided && s.route.HeadersComplete():
 		t.decided = true
-		s.route.Decide()
+		s.route.Rank()
 		for i, to := range g.Ingestions() {
 			s.sendBytes(to, Ranks, s.route.Ranks(i), idchannel.RankBytes, t.at.HeaderLink(i, s.r), g.HeaderFrameRows())
 		}

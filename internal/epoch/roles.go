@@ -5,11 +5,11 @@ import (
 	"slices"
 
 	"github.com/teems-go/teems/internal/cell"
-	"github.com/teems-go/teems/internal/role/ingestion"
 	"github.com/teems-go/teems/internal/record"
+	"github.com/teems-go/teems/internal/role/ingestion"
 	"github.com/teems-go/teems/internal/role/routing"
-	"github.com/teems-go/teems/internal/session"
 	"github.com/teems-go/teems/internal/role/storage"
+	"github.com/teems-go/teems/internal/session"
 )
 
 // makeRoles makes the machines of this server's roles, with arrays of their own.

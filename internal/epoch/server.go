@@ -24,12 +24,12 @@ import (
 
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/commit"
-	"github.com/teems-go/teems/internal/role/ingestion"
 	"github.com/teems-go/teems/internal/oblivious"
 	"github.com/teems-go/teems/internal/record"
+	"github.com/teems-go/teems/internal/role/ingestion"
 	"github.com/teems-go/teems/internal/role/routing"
-	"github.com/teems-go/teems/internal/session"
 	"github.com/teems-go/teems/internal/role/storage"
+	"github.com/teems-go/teems/internal/session"
 	"github.com/teems-go/teems/internal/token"
 )
 
@@ -75,11 +75,11 @@ type Server struct {
 	retired []retired
 	dropped []*outcome // whose mailboxes are to be given back
 
-	inbox   []PeerFrame // frames of this server to itself
-	ready   Ready
-	queues  []*queue // of cells to be sealed, by link
-	nextQueue    int      // of the links
-	buffers []*buffer
+	inbox     []PeerFrame // frames of this server to itself
+	ready     Ready
+	queues    []*queue // of cells to be sealed, by link
+	nextQueue int      // of the links
+	buffers   []*buffer
 
 	spareSlots   []*token.Slots   // memory for copies of the watermarks
 	clients      []uint32         // of the attempt's roster
@@ -88,7 +88,7 @@ type Server struct {
 	scratch      []byte           // what is made durable
 	links        []uint32         // scratch
 	batch        []session.Handle // scratch
-	unannounced       []session.Handle // scratch
+	unannounced  []session.Handle // scratch
 	stopped      error
 }
 

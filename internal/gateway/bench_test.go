@@ -66,11 +66,11 @@ func BenchmarkEpoch(b *testing.B) {
 		m := wire.Attach{Client: uint32(id)}
 		conns[id].Write(m.Append(wire.Preamble{Service: wire.ServiceCells, Role: joint}.Append(nil)))
 		_, payload, err := in.ReadFrame(limits)
-		var f wire.FrontAttach
+		var f wire.GatewayAttach
 		if err != nil || f.Parse(payload) != nil {
 			b.Fatal(err)
 		}
-		down := wire.FrontCellDown{Session: f.Session, Cell: wire.CellDown{Type: cell.DownType(joint), Sealed: make([]byte, geometry.Sealed(g.JointDeliveryBytes()))}}
+		down := wire.GatewayCellDown{Session: f.Session, Cell: wire.CellDown{Type: cell.DownType(joint), Sealed: make([]byte, geometry.Sealed(g.JointDeliveryBytes()))}}
 		answer = down.Append(answer)
 	}
 	each := len(answer)/clients - sessionBytes

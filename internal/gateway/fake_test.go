@@ -48,7 +48,7 @@ type fakeServer struct {
 	silent   bool // guarded by mu: attachments are not answered
 	refuse   map[uint32]wire.Code
 	conn     net.Conn // the gateway's link
-	sessions map[uint32]wire.FrontAttach
+	sessions map[uint32]wire.GatewayAttach
 	attaches int
 	detaches int
 }
@@ -110,7 +110,7 @@ func (f *fakeServer) serve(conn net.Conn) {
 		return
 	}
 	f.mu.Lock()
-	f.conn, f.sessions = conn, map[uint32]wire.FrontAttach{}
+	f.conn, f.sessions = conn, map[uint32]wire.GatewayAttach{}
 	f.mu.Unlock()
 	out := wire.NewWriter(conn)
 	limits := wire.FromGateway(f.geometry)
@@ -121,8 +121,8 @@ func (f *fakeServer) serve(conn net.Conn) {
 		}
 		f.mu.Lock()
 		switch typ {
-		case wire.TypeFrontAttach:
-			var m wire.FrontAttach
+		case wire.TypeGatewayAttach:
+			var m wire.GatewayAttach
 			f.check(m.Parse(payload))
 			if _, ok := f.sessions[m.Session]; ok {
 				f.t.Errorf("session %d attached twice", m.Session)
@@ -139,18 +139,18 @@ func (f *fakeServer) serve(conn net.Conn) {
 				break
 			}
 			if code := f.refuse[m.Client]; code != 0 {
-				out.Put(&wire.FrontRefused{Session: m.Session, Refused: wire.Refused{Code: code}})
+				out.Put(&wire.GatewayRefused{Session: m.Session, Refused: wire.Refused{Code: code}})
 				break
 			}
-			out.Put(&wire.FrontAttached{Session: m.Session, Attached: wire.Attached{Server: f.number, Generation: m.Client}})
+			out.Put(&wire.GatewayAttached{Session: m.Session, Attached: wire.Attached{Server: f.number, Generation: m.Client}})
 			f.announce(out, m.Session)
 		case wire.TypeDetach:
 			var m wire.Detach
 			f.check(m.Parse(payload))
 			delete(f.sessions, m.Session)
 			f.detaches++
-		case wire.TypeFrontCellUp:
-			var m wire.FrontCellUp
+		case wire.TypeGatewayCellUp:
+			var m wire.GatewayCellUp
 			f.check(m.Parse(payload))
 			s, ok := f.sessions[m.Session]
 			if !ok {
@@ -158,7 +158,7 @@ func (f *fakeServer) serve(conn net.Conn) {
 				break
 			}
 			f.announce(out, m.Session)
-			out.Put(&wire.FrontCellDown{Session: m.Session, Cell: wire.CellDown{
+			out.Put(&wire.GatewayCellDown{Session: m.Session, Cell: wire.CellDown{
 				Type: cell.DownType(s.Role), Epoch: m.Cell.Epoch, Sealed: echo(s.Client, s.Role, m.Cell.Sequence, m.Cell.Sealed)}})
 		}
 		f.mu.Unlock()
@@ -175,7 +175,7 @@ func (f *fakeServer) check(err error) {
 }
 
 func (f *fakeServer) announce(out *wire.Writer, session uint32) {
-	out.Put(&wire.FrontCellDown{Session: session, Cell: wire.CellDown{Type: 5, Epoch: 1, Sealed: make([]byte, 80)}})
+	out.Put(&wire.GatewayCellDown{Session: session, Cell: wire.CellDown{Type: 5, Epoch: 1, Sealed: make([]byte, 80)}})
 }
 
 func echo(client uint32, role uint8, sequence uint64, sealed []byte) []byte {

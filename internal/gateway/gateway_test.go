@@ -186,7 +186,7 @@ func TestSlowReader(t *testing.T) {
 	slow, good := tr.attach(joint, 1), tr.attach(joint, 2)
 	slow.conn.(*net.TCPConn).SetReadBuffer(4096)
 	f := tr.servers[0]
-	frame := (&wire.FrontCellDown{Session: session(f, 1), Cell: wire.CellDown{Type: cell.TypeJointDelivery, Sealed: make([]byte, 80)}}).Append(nil)
+	frame := (&wire.GatewayCellDown{Session: session(f, 1), Cell: wire.CellDown{Type: cell.TypeJointDelivery, Sealed: make([]byte, 80)}}).Append(nil)
 	burst := bytes.Repeat(frame, 1000)
 	for n := uint64(1); tr.gateway.Counters().Slow == 0 && n < 1000; n++ {
 		if _, err := f.conn.Write(burst); err != nil {
@@ -207,7 +207,7 @@ func TestStuckReader(t *testing.T) {
 	tr := newTrial(t, alike(1), func(c *Config) { c.WriteTimeout = 100 * time.Millisecond; c.ClientQueueBytes = 1 << 30 })
 	tr.attach(joint, 1).conn.(*net.TCPConn).SetReadBuffer(4096)
 	f := tr.servers[0]
-	frame := (&wire.FrontCellDown{Session: session(f, 1), Cell: wire.CellDown{Type: cell.TypeJointDelivery, Sealed: make([]byte, 80)}}).Append(nil)
+	frame := (&wire.GatewayCellDown{Session: session(f, 1), Cell: wire.CellDown{Type: cell.TypeJointDelivery, Sealed: make([]byte, 80)}}).Append(nil)
 	if _, err := f.conn.Write(bytes.Repeat(frame, 100000)); err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,7 @@ func TestGarbageFromServer(t *testing.T) {
 	f := tr.servers[0]
 	// Frames for sessions that there are not, or not any more, are dropped.
 	for _, s := range []uint32{5, 1 << 20, 1<<32 - 1} {
-		f.conn.Write((&wire.FrontCellDown{Session: s, Cell: wire.CellDown{Type: cell.TypeJointDelivery, Sealed: make([]byte, 80)}}).Append(nil))
+		f.conn.Write((&wire.GatewayCellDown{Session: s, Cell: wire.CellDown{Type: cell.TypeJointDelivery, Sealed: make([]byte, 80)}}).Append(nil))
 	}
 	c.exchange(1)
 	f.conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
@@ -361,7 +361,7 @@ func TestSessionGone(t *testing.T) {
 	f := tr.servers[0]
 	number := session(f, 1)
 	for _, code := range []wire.Code{wire.CodeWrongEpoch, wire.CodeNotOpen} {
-		f.conn.Write((&wire.FrontRefused{Session: number, Refused: wire.Refused{Code: code, Epoch: 7}}).Append(nil))
+		f.conn.Write((&wire.GatewayRefused{Session: number, Refused: wire.Refused{Code: code, Epoch: 7}}).Append(nil))
 		c.refused(code, code == wire.CodeNotOpen)
 	}
 	good.exchange(1)

@@ -132,7 +132,7 @@ func (l *link) attach(c *client) bool {
 }
 
 func (l *link) appendAttach(c *client) {
-	m := wire.FrontAttach{Session: c.session, Role: c.role, Client: c.attach.Client, Salt: c.attach.Salt, Proof: c.attach.Proof}
+	m := wire.GatewayAttach{Session: c.session, Role: c.role, Client: c.attach.Client, Salt: c.attach.Salt, Proof: c.attach.Proof}
 	l.out = m.Append(l.out)
 }
 
@@ -163,7 +163,7 @@ func (l *link) cell(c *client, payload []byte) bool {
 	if !l.up || !c.here {
 		return false
 	}
-	l.out = wire.Begin(l.out, wire.TypeFrontCellUp, sessionBytes+len(payload))
+	l.out = wire.Begin(l.out, wire.TypeGatewayCellUp, sessionBytes+len(payload))
 	l.out = le.AppendUint32(l.out, c.session)
 	l.out = append(l.out, payload...)
 	l.g.count.cellsUp.Add(1)
@@ -281,12 +281,12 @@ func (l *link) frame(typ wire.Type, payload, whole []byte) error {
 	le.PutUint32(own, uint32(len(rest)))
 	own[4] = byte(wire.ClientType(typ))
 	switch typ {
-	case wire.TypeFrontAttached:
+	case wire.TypeGatewayAttached:
 		c.answered()
-	case wire.TypeFrontCellDown:
+	case wire.TypeGatewayCellDown:
 		l.g.count.cellsDown.Add(1)
 		c.opened() // whatever a server seals for a client says that an epoch is open
-	case wire.TypeFrontRefused:
+	case wire.TypeGatewayRefused:
 		c.send(own, l.poker)
 		if c.final(wire.Code(le.Uint16(rest))) {
 			c.rejected()

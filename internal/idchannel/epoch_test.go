@@ -7,9 +7,9 @@ import (
 	"testing"
 
 	"github.com/teems-go/teems/internal/cell"
+	"github.com/teems-go/teems/internal/idchannel"
 	"github.com/teems-go/teems/internal/oblivious"
 	"github.com/teems-go/teems/internal/reference"
-	"github.com/teems-go/teems/internal/idchannel"
 	"github.com/teems-go/teems/internal/token"
 )
 

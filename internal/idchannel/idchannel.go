@@ -4,7 +4,7 @@
 //
 // An ingestion server runs a Sender: it orders its records' headers, keeps per
 // recipient and class no more than can survive, and lays them out in one
-// section of public size per routing server. A routing server runs a Decider:
+// section of public size per routing server. A routing server runs a Ranker:
 // all headers of one recipient meet there, are ranked, and the ranks go back
 // in the order in which the headers came. The Sender turns them into cells.
 //

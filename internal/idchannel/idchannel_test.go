@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/teems-go/teems/geometry"
-	"github.com/teems-go/teems/internal/oblivious"
 	"github.com/teems-go/teems/internal/idchannel"
+	"github.com/teems-go/teems/internal/oblivious"
 )
 
 // spy notes which recipients are asked for.
@@ -327,7 +327,7 @@ func BenchmarkEpoch(b *testing.B) {
 		}
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/record")
 	})
-	b.Run("Decide", func(b *testing.B) {
+	b.Run("Rank", func(b *testing.B) {
 		buffer := d.Begin(4 * 67938)
 		for r := range 4 {
 			buffer = buffer[copy(buffer, s.Section(r)):]

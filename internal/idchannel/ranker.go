@@ -8,7 +8,7 @@ import (
 )
 
 // Ranker is the routing server's side: Begin, then the headers come in, then
-// Decide. It keeps its scratch from one attempt to the next. Its methods must
+// Rank. It keeps its scratch from one attempt to the next. Its methods must
 // not be called at the same time, nor while its Workers are in use elsewhere.
 type Ranker struct {
 	w       *oblivious.Workers
@@ -22,7 +22,7 @@ type Ranker struct {
 	read, rank, answer func(p int)
 }
 
-// NewRanker returns a Decider that works with w.
+// NewRanker returns a Ranker that works with w.
 func NewRanker(w *oblivious.Workers) *Ranker {
 	d := &Ranker{w: w}
 	d.read, d.rank, d.answer = d.readPart, d.rankPart, d.answerPart
@@ -31,7 +31,7 @@ func NewRanker(w *oblivious.Workers) *Ranker {
 
 // Begin returns the buffer for the headers of all ingestion servers, the given
 // number of rows of RowBytes, one section after the other; the caller fills it
-// before Decide.
+// before Rank.
 func (d *Ranker) Begin(rows int) []byte {
 	d.rows = grow(d.rows, rows*RowBytes)
 	return d.rows

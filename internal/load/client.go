@@ -47,7 +47,7 @@ type scratch struct {
 	attached            wire.Attached
 	down                wire.CellDown
 	refused             wire.Refused
-	up                  wire.FrontCellUp
+	up                  wire.GatewayCellUp
 	out                 []byte // frames to send
 }
 
@@ -88,17 +88,17 @@ func (s *simulation) newScratch() *scratch {
 // -1 on a connection of its own.
 func (s *simulation) frame(e *end, typ wire.Type, payload []byte, session int64, sc *scratch) error {
 	switch typ {
-	case wire.TypeAttached, wire.TypeFrontAttached:
+	case wire.TypeAttached, wire.TypeGatewayAttached:
 		if err := sc.attached.Parse(payload); err != nil {
 			return fmt.Errorf("%w: %w", ErrProtocol, err)
 		}
 		return s.attach(e, &sc.attached)
-	case wire.TypeCellDown, wire.TypeFrontCellDown:
+	case wire.TypeCellDown, wire.TypeGatewayCellDown:
 		if err := sc.down.Parse(payload); err != nil {
 			return fmt.Errorf("%w: %w", ErrProtocol, err)
 		}
 		return s.cell(e, session, sc)
-	case wire.TypeRefused, wire.TypeFrontRefused:
+	case wire.TypeRefused, wire.TypeGatewayRefused:
 		if err := sc.refused.Parse(payload); err != nil {
 			return fmt.Errorf("%w: %w", ErrProtocol, err)
 		}

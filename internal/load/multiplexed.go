@@ -73,10 +73,10 @@ func (s *simulation) link(ctx context.Context, address string, ends []*end) erro
 	defer stop()
 	out := wire.NewWriter(conn)
 	out.PutBytes(wire.Preamble{Service: wire.ServiceGateway}.Append(nil))
-	var front wire.FrontAttach
+	var front wire.GatewayAttach
 	for i, e := range ends {
 		a := s.attachment(e)
-		front = wire.FrontAttach{Session: uint32(i), Role: e.role, Client: a.Client, Salt: a.Salt, Proof: a.Proof}
+		front = wire.GatewayAttach{Session: uint32(i), Role: e.role, Client: a.Client, Salt: a.Salt, Proof: a.Proof}
 		out.Put(&front)
 		if out.Size() >= flushFrom {
 			if err := out.Flush(); err != nil {

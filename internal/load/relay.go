@@ -113,8 +113,8 @@ func (r *relay) read(link net.Conn) error {
 	if _, err := in.Preamble(); err != nil {
 		return err
 	}
-	var attach wire.FrontAttach
-	var cell wire.FrontCellUp
+	var attach wire.GatewayAttach
+	var cell wire.GatewayCellUp
 	var out []byte
 	for {
 		typ, payload, err := in.ReadFrame(limits)
@@ -122,7 +122,7 @@ func (r *relay) read(link net.Conn) error {
 			return err
 		}
 		switch typ {
-		case wire.TypeFrontAttach:
+		case wire.TypeGatewayAttach:
 			if err := attach.Parse(payload); err != nil {
 				return err
 			}
@@ -130,7 +130,7 @@ func (r *relay) read(link net.Conn) error {
 			if err := r.conns.open(attach.Session, gateway, hello(attach.Role, wire.Attach{Client: attach.Client, Salt: attach.Salt, Proof: attach.Proof})); err != nil {
 				r.stopped(noConnection(gateway, err).Error())
 			}
-		case wire.TypeFrontCellUp:
+		case wire.TypeGatewayCellUp:
 			if err := cell.Parse(payload); err != nil {
 				return err
 			}
@@ -142,7 +142,7 @@ func (r *relay) read(link net.Conn) error {
 
 // fronts are the frames to clients, and what they are behind a session.
 var fronts = map[wire.Type]wire.Type{
-	wire.TypeAttached: wire.TypeFrontAttached, wire.TypeCellDown: wire.TypeFrontCellDown, wire.TypeRefused: wire.TypeFrontRefused,
+	wire.TypeAttached: wire.TypeGatewayAttached, wire.TypeCellDown: wire.TypeGatewayCellDown, wire.TypeRefused: wire.TypeGatewayRefused,
 }
 
 // take frames what a session's connection got for the link, and returns how much
@@ -160,7 +160,7 @@ func (r *relay) take(out []byte, session uint32, in []byte) ([]byte, int, error)
 		if !ok {
 			return out, done, fmt.Errorf("a frame of type %d", typ)
 		}
-		out = wire.AppendFront(out, front, session, payload)
+		out = wire.AppendGateway(out, front, session, payload)
 		done += n
 	}
 }

@@ -54,7 +54,7 @@ func TestRelay(t *testing.T) {
 	}
 	send(wire.Preamble{Service: wire.ServiceGateway}.Append(nil))
 
-	send((&wire.FrontAttach{Session: 3, Role: 2, Client: 1, Salt: [16]byte{7}, Proof: [16]byte{8}}).Append(nil))
+	send((&wire.GatewayAttach{Session: 3, Role: 2, Client: 1, Salt: [16]byte{7}, Proof: [16]byte{8}}).Append(nil))
 	conn, err := gateway.Accept()
 	if err != nil {
 		t.Fatal(err)
@@ -74,11 +74,11 @@ func TestRelay(t *testing.T) {
 	conn.Write(attached[9:])
 	next()
 	typ, payload := next()
-	if session, rest, err := wire.SplitSession(payload); err != nil || typ != wire.TypeFrontAttached || session != 3 || !bytes.Equal(rest, attached[wire.HeaderBytes:]) {
+	if session, rest, err := wire.SplitSession(payload); err != nil || typ != wire.TypeGatewayAttached || session != 3 || !bytes.Equal(rest, attached[wire.HeaderBytes:]) {
 		t.Fatalf("type %d, %x", typ, payload)
 	}
 	up := wire.CellUp{Type: cell.TypeControl, Epoch: 4, Sequence: 5, Sealed: make([]byte, 16+f.s.g.ControlBytes())}
-	send((&wire.FrontCellUp{Session: 3, Cell: up}).Append(nil))
+	send((&wire.GatewayCellUp{Session: 3, Cell: up}).Append(nil))
 	_, payload, err = client.ReadFrame(wire.FromClient(f.s.g))
 	if err != nil || !bytes.Equal(payload, up.Append(nil)[wire.HeaderBytes:]) {
 		t.Fatalf("%d bytes, %v", len(payload), err)

@@ -157,7 +157,7 @@ func (c *cluster) crowd() *crowd {
 		var out []byte
 		for _, e := range w.ends[s] {
 			proof := keys.AttachProof(keys.SimulatedClientKey(c.seed, e.client), c.d.signed.Manifest.ClusterID(), uint32(s), e.role, e.client, e.salt)
-			out = (&wire.FrontAttach{Session: e.session, Role: e.role, Client: e.client, Salt: e.salt, Proof: proof}).Append(out)
+			out = (&wire.GatewayAttach{Session: e.session, Role: e.role, Client: e.client, Salt: e.salt, Proof: proof}).Append(out)
 		}
 		_, err := w.conns[s].Write(out)
 		must(c.t, err)
@@ -186,15 +186,15 @@ func (w *crowd) read(server int) {
 			return
 		}
 		switch typ {
-		case wire.TypeFrontAttached:
-			var m wire.FrontAttached
+		case wire.TypeGatewayAttached:
+			var m wire.GatewayAttached
 			m.Parse(payload)
 			e := w.ends[server][m.Session]
 			key := keys.SimulatedClientKey(w.c.seed, e.client)
 			e.up = keys.Session(key, cell.Up, e.role, e.salt, m.Attached.Salt)
 			e.down = keys.Session(key, cell.Down, e.role, e.salt, m.Attached.Salt)
-		case wire.TypeFrontCellDown:
-			var m wire.FrontCellDown
+		case wire.TypeGatewayCellDown:
+			var m wire.GatewayCellDown
 			m.Parse(payload)
 			w.cell(w.ends[server][m.Session], &m.Cell)
 		default:
@@ -256,7 +256,7 @@ func (w *crowd) submit(e *end, epoch uint64) {
 	e.sequence++
 	var nonce [cell.NonceBytes]byte
 	cell.PutUpNonce(&nonce, e.sequence, typ)
-	f := wire.FrontCellUp{Session: e.session, Cell: wire.CellUp{Type: typ, Epoch: epoch, Sequence: e.sequence,
+	f := wire.GatewayCellUp{Session: e.session, Cell: wire.CellUp{Type: typ, Epoch: epoch, Sequence: e.sequence,
 		Sealed: e.up.Seal(nil, nonce[:], plain, w.ad(e, cell.Up, typ, epoch, 0))}}
 	w.conns[e.server].Write(f.Append(nil))
 }

@@ -94,7 +94,7 @@ func (d *downlink) put(m wire.Message) {
 // back when it has been written. It returns where they end, and whether that is
 // enough for now: then room is signalled once there is less.
 func (d *downlink) putCells(b *epoch.ClientCells) (end uint64, full bool) {
-	head := wire.FrontCellDown{Cell: wire.CellDown{Type: b.Type, Attempt: b.Attempt, Epoch: b.Epoch}}
+	head := wire.GatewayCellDown{Cell: wire.CellDown{Type: b.Type, Attempt: b.Attempt, Epoch: b.Epoch}}
 	stride := cellDownHead + b.Width
 	for i, session := range b.Sessions {
 		head.Session = uint32(session)

@@ -69,7 +69,7 @@ func TestCoordinator(t *testing.T) {
 	}
 	// The epoch becomes final by its first attempt, with cells for a gateway.
 	g, _ := s.connect(wire.ServiceGateway)
-	_, err = g.Write((&wire.FrontAttach{Session: 1, Role: cell.RoleJoint}).Append(nil))
+	_, err = g.Write((&wire.GatewayAttach{Session: 1, Role: cell.RoleJoint}).Append(nil))
 	must(t, err)
 	eventually(t, "attached", func() (ok bool) {
 		s.fake.get(func() { ok = len(s.fake.attached) == 1 })

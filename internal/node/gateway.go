@@ -23,7 +23,7 @@ const (
 // batch is attachments, and then cells, of one gateway on their way to the
 // machine.
 type batch struct {
-	attach []wire.FrontAttach
+	attach []wire.GatewayAttach
 	cells  []session.Cell
 	data   []byte // what the cells' Sealed are views of; never grows
 }
@@ -98,10 +98,10 @@ func (g *gatewayLink) more() bool {
 func (g *gatewayLink) take(typ wire.Type, payload []byte) error {
 	l := g.f.l
 	switch typ {
-	case wire.TypeFrontCellUp:
+	case wire.TypeGatewayCellUp:
 		return g.cell(payload)
-	case wire.TypeFrontAttach:
-		var m wire.FrontAttach
+	case wire.TypeGatewayAttach:
+		var m wire.GatewayAttach
 		if err := m.Parse(payload); err != nil {
 			return err
 		}
@@ -119,7 +119,7 @@ func (g *gatewayLink) take(typ wire.Type, payload []byte) error {
 	return wire.ErrType
 }
 
-func (g *gatewayLink) attach(m *wire.FrontAttach) error {
+func (g *gatewayLink) attach(m *wire.GatewayAttach) error {
 	if g.batch != nil && len(g.batch.cells) > 0 {
 		if err := g.flush(); err != nil {
 			return err
@@ -146,7 +146,7 @@ func (g *gatewayLink) begin() *batch {
 }
 
 func (g *gatewayLink) cell(payload []byte) error {
-	var m wire.FrontCellUp
+	var m wire.GatewayCellUp
 	if err := m.Parse(payload); err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func (g *gatewayLink) flush() error {
 	return g.post(func() {
 		for _, a := range b.attach {
 			if l.machine.Linked(g.id) >= g.f.sessionLimit() {
-				g.down.put(&wire.FrontRefused{Session: a.Session, Refused: wire.Refused{Code: wire.CodeBusy}})
+				g.down.put(&wire.GatewayRefused{Session: a.Session, Refused: wire.Refused{Code: wire.CodeBusy}})
 				continue
 			}
 			l.machine.Attach(g.session(a.Session), a.Client, a.Role, a.Salt, a.Proof)
@@ -198,7 +198,7 @@ func (g *gatewayLink) post(e event) error {
 
 func (l *loop) sendAttached(a epoch.Attached) {
 	if d := l.gateways[uint32(a.Session>>32)]; d != nil {
-		d.put(&wire.FrontAttached{Session: uint32(a.Session), Attached: wire.Attached{
+		d.put(&wire.GatewayAttached{Session: uint32(a.Session), Attached: wire.Attached{
 			Server: uint32(l.n.cfg.Self), Salt: l.n.boot, Generation: a.Generation,
 		}})
 	}
@@ -206,7 +206,7 @@ func (l *loop) sendAttached(a epoch.Attached) {
 
 func (l *loop) sendRefused(r epoch.Refused) {
 	if d := l.gateways[uint32(r.Session>>32)]; d != nil {
-		d.put(&wire.FrontRefused{Session: uint32(r.Session), Refused: wire.Refused{
+		d.put(&wire.GatewayRefused{Session: uint32(r.Session), Refused: wire.Refused{
 			Code: wire.Code(r.Code), Epoch: r.Epoch,
 		}})
 	}

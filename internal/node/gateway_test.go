@@ -15,10 +15,10 @@ func TestGatewaySessions(t *testing.T) {
 	c, r := s.connect(wire.ServiceGateway)
 	var out []byte
 	for i := range uint32(10) {
-		out = (&wire.FrontAttach{Session: i, Role: 1, Client: 100 + i}).Append(out)
+		out = (&wire.GatewayAttach{Session: i, Role: 1, Client: 100 + i}).Append(out)
 	}
 	for i := range uint32(3000) {
-		out = (&wire.FrontCellUp{Session: i % 10, Cell: wire.CellUp{Type: 1, Epoch: 4, Sequence: uint64(i), Sealed: make([]byte, 40)}}).Append(out)
+		out = (&wire.GatewayCellUp{Session: i % 10, Cell: wire.CellUp{Type: 1, Epoch: 4, Sequence: uint64(i), Sealed: make([]byte, 40)}}).Append(out)
 	}
 	out = (&wire.Detach{Session: 3}).Append(out)
 	go c.Write(out)
@@ -28,15 +28,15 @@ func TestGatewaySessions(t *testing.T) {
 		typ, payload, err := r.ReadFrame(limits)
 		must(t, err)
 		switch typ {
-		case wire.TypeFrontAttached:
-			var m wire.FrontAttached
+		case wire.TypeGatewayAttached:
+			var m wire.GatewayAttached
 			must(t, m.Parse(payload))
 			if m.Session != uint32(attached) || m.Attached.Generation != 5 || m.Attached.Salt != s.n.boot || refused > 0 {
 				t.Fatalf("attached %+v", m)
 			}
 			attached++
-		case wire.TypeFrontRefused:
-			var m wire.FrontRefused
+		case wire.TypeGatewayRefused:
+			var m wire.GatewayRefused
 			must(t, m.Parse(payload))
 			if m.Session != uint32(refused%10) || m.Refused.Code != 3 || m.Refused.Epoch != 4 {
 				t.Fatalf("refused %d: %+v", refused, m)
@@ -63,18 +63,18 @@ func TestSessionLimit(t *testing.T) {
 	limit := 2*s.n.g.Params().Capacity + 1024
 	var out []byte
 	for i := range uint32(limit + 1) {
-		out = (&wire.FrontAttach{Session: i, Role: cell.RoleJoint, Client: i}).Append(out)
+		out = (&wire.GatewayAttach{Session: i, Role: cell.RoleJoint, Client: i}).Append(out)
 	}
 	go c.Write(out)
 	attached := 0
 	for {
 		typ, payload, err := r.ReadFrame(wire.ToGateway(s.n.g))
 		must(t, err)
-		if typ != wire.TypeFrontRefused {
+		if typ != wire.TypeGatewayRefused {
 			attached++
 			continue
 		}
-		var m wire.FrontRefused
+		var m wire.GatewayRefused
 		must(t, m.Parse(payload))
 		if m.Session != uint32(limit) || m.Refused.Code != wire.CodeBusy {
 			t.Errorf("refused %+v, where %d fit", m, limit)
@@ -95,7 +95,7 @@ func TestCellsReachTheirGateways(t *testing.T) {
 	var readers [2]*wire.Reader
 	for i := range 2 {
 		c, r := s.connect(wire.ServiceGateway)
-		_, err := c.Write((&wire.FrontAttach{Session: 7, Role: 2, Client: uint32(i)}).Append(nil))
+		_, err := c.Write((&wire.GatewayAttach{Session: 7, Role: 2, Client: uint32(i)}).Append(nil))
 		must(t, err)
 		_, _, err = r.ReadFrame(limits)
 		must(t, err)
@@ -114,7 +114,7 @@ func TestCellsReachTheirGateways(t *testing.T) {
 		for k := i; k < rows; k += 2 {
 			_, payload, err := r.ReadFrame(limits)
 			must(t, err)
-			var m wire.FrontCellDown
+			var m wire.GatewayCellDown
 			must(t, m.Parse(payload))
 			if m.Session != uint32(k) || m.Cell.Type != 4 || m.Cell.Attempt != 2 || m.Cell.Epoch != 11 ||
 				len(m.Cell.Sealed) != width || m.Cell.Sealed[0] != byte(k) {
@@ -138,14 +138,14 @@ func TestSlowGateway(t *testing.T) {
 	s := startSingle(t, func(c *Config) { c.QueueBytes = 20 << 20 })
 	limits := wire.ToGateway(s.n.g)
 	deaf, _ := s.connect(wire.ServiceGateway)
-	_, err := deaf.Write((&wire.FrontAttach{Session: 1, Role: 1}).Append(nil))
+	_, err := deaf.Write((&wire.GatewayAttach{Session: 1, Role: 1}).Append(nil))
 	must(t, err)
 	eventually(t, "attached", func() (ok bool) {
 		s.fake.get(func() { ok = len(s.fake.attached) == 1 })
 		return ok
 	})
 	c, r := s.connect(wire.ServiceGateway)
-	_, err = c.Write((&wire.FrontAttach{Session: 1, Role: 1}).Append(nil))
+	_, err = c.Write((&wire.GatewayAttach{Session: 1, Role: 1}).Append(nil))
 	must(t, err)
 	_, _, err = r.ReadFrame(limits)
 	must(t, err)
@@ -171,7 +171,7 @@ func TestHold(t *testing.T) {
 	limits := wire.ToGateway(s.n.g)
 	c, r := s.connect(wire.ServiceGateway)
 	event := func() {
-		_, err := c.Write((&wire.FrontAttach{Session: 1, Role: 1}).Append(nil))
+		_, err := c.Write((&wire.GatewayAttach{Session: 1, Role: 1}).Append(nil))
 		must(t, err)
 	}
 	event()
@@ -204,7 +204,7 @@ func TestHold(t *testing.T) {
 	for got := 0; got < offered*rows; {
 		typ, _, err := r.ReadFrame(limits)
 		must(t, err)
-		if typ == wire.TypeFrontCellDown {
+		if typ == wire.TypeGatewayCellDown {
 			got++
 		}
 	}
@@ -223,7 +223,7 @@ func TestFlood(t *testing.T) {
 	go func() {
 		var out []byte
 		for i := range cells {
-			out = (&wire.FrontCellUp{Session: 1, Cell: wire.CellUp{Type: 1, Sequence: uint64(i), Sealed: make([]byte, 100)}}).Append(out)
+			out = (&wire.GatewayCellUp{Session: 1, Cell: wire.CellUp{Type: 1, Sequence: uint64(i), Sealed: make([]byte, 100)}}).Append(out)
 			if len(out) > 1<<20 {
 				c.Write(out)
 				out = out[:0]

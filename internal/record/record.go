@@ -39,26 +39,26 @@ type Header struct {
 
 // Table is n records: heads and bodies, row i of each belonging together.
 type Table struct {
-	Heads, Bodies oblivious.Rows
+	Headers, Bodies oblivious.Rows
 }
 
 // NewTable makes a table of n rows with bodies at the given stride. The content
 // is unspecified.
 func NewTable(m Memory, n, stride int) Table {
 	return Table{
-		Heads:  oblivious.Rows{Data: m.Get(n * HeadBytes), Width: HeadBytes},
-		Bodies: oblivious.Rows{Data: m.Get(n * stride), Width: stride},
+		Headers: oblivious.Rows{Data: m.Get(n * HeadBytes), Width: HeadBytes},
+		Bodies:  oblivious.Rows{Data: m.Get(n * stride), Width: stride},
 	}
 }
 
 // Resize returns a table of n rows in t's memory where that is large enough, and
 // else in new memory, for which t's is given back. The content is unspecified.
 func (t Table) Resize(m Memory, n, stride int) Table {
-	if t.Bodies.Width != stride || cap(t.Heads.Data) < n*HeadBytes || cap(t.Bodies.Data) < n*stride {
+	if t.Bodies.Width != stride || cap(t.Headers.Data) < n*HeadBytes || cap(t.Bodies.Data) < n*stride {
 		t.Free(m)
 		return NewTable(m, n, stride)
 	}
-	t.Heads.Data = t.Heads.Data[:n*HeadBytes]
+	t.Headers.Data = t.Headers.Data[:n*HeadBytes]
 	t.Bodies.Data = t.Bodies.Data[:n*stride]
 	return t
 }
@@ -66,29 +66,29 @@ func (t Table) Resize(m Memory, n, stride int) Table {
 // Free gives a table's memory back.
 func (t Table) Free(m Memory) {
 	if t.Bodies.Width > 0 {
-		m.Put(t.Heads.Data)
+		m.Put(t.Headers.Data)
 		m.Put(t.Bodies.Data)
 	}
 }
 
 // Len is the number of rows.
-func (t Table) Len() int { return t.Heads.Len() }
+func (t Table) Len() int { return t.Headers.Len() }
 
 // Slice is the view of rows [i, j).
 func (t Table) Slice(i, j int) Table {
-	return Table{Heads: t.Heads.Slice(i, j), Bodies: t.Bodies.Slice(i, j)}
+	return Table{Headers: t.Headers.Slice(i, j), Bodies: t.Bodies.Slice(i, j)}
 }
 
 // Clear zeroes rows [i, j): dummies.
 func (t Table) Clear(i, j int) {
 	s := t.Slice(i, j)
-	clear(s.Heads.Data)
+	clear(s.Headers.Data)
 	clear(s.Bodies.Data)
 }
 
 // SetHeader writes the head of row i.
 func (t Table) SetHeader(i int, h Header) {
-	b := t.Heads.Data[i*HeadBytes : i*HeadBytes+HeadBytes]
+	b := t.Headers.Data[i*HeadBytes : i*HeadBytes+HeadBytes]
 	binary.LittleEndian.PutUint32(b[0:], h.Label)
 	binary.LittleEndian.PutUint32(b[4:], h.Cell)
 	binary.LittleEndian.PutUint32(b[8:], h.Sender)
@@ -97,7 +97,7 @@ func (t Table) SetHeader(i int, h Header) {
 
 // Header reads the head of row i.
 func (t Table) Header(i int) Header {
-	b := t.Heads.Data[i*HeadBytes : i*HeadBytes+HeadBytes]
+	b := t.Headers.Data[i*HeadBytes : i*HeadBytes+HeadBytes]
 	return Header{
 		Label:  binary.LittleEndian.Uint32(b[0:]),
 		Cell:   binary.LittleEndian.Uint32(b[4:]),
@@ -109,7 +109,7 @@ func (t Table) Header(i int) Header {
 // Payload is the bulk payload of rows [i, j) as two views, not copied.
 func (t Table) Payload(i, j int) [][]byte {
 	s := t.Slice(i, j)
-	return [][]byte{s.Heads.Data, s.Bodies.Data}
+	return [][]byte{s.Headers.Data, s.Bodies.Data}
 }
 
 // Fits reports whether heads and bodies are a payload of so many rows.
@@ -126,7 +126,7 @@ func (t Table) Put(w *oblivious.Workers, at, rows int, heads, bodies []byte) err
 	}
 	s, width := t.Slice(at, at+rows), t.Bodies.Width
 	Each(w, rows, func(from, to int) {
-		copy(s.Heads.Data[from*HeadBytes:], heads[from*HeadBytes:to*HeadBytes])
+		copy(s.Headers.Data[from*HeadBytes:], heads[from*HeadBytes:to*HeadBytes])
 		copy(s.Bodies.Data[from*width:], bodies[from*width:to*width])
 	})
 	return nil

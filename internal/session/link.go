@@ -7,8 +7,8 @@ func LinkOf(id uint64) uint32 { return uint32(id >> 32) }
 
 // link is the sessions of one link.
 type link struct {
-	number  uint32
-	members []Handle
+	number   uint32
+	members  []Handle
 	announce []Handle // attached, and perhaps not yet told what is open
 }
 

@@ -102,14 +102,14 @@ type Table struct {
 
 // lane is what one worker keeps: scratch and the outcome of its share.
 type lane struct {
-	plain   []byte
-	nonce   [cell.NonceBytes]byte // here, as what an interface is given is else made anew
-	ad      cell.AD
-	refused []Refused
-	fresh   []Handle
-	recipients    []Handle
-	unannounced  []Handle
-	taken   int
+	plain       []byte
+	nonce       [cell.NonceBytes]byte // here, as what an interface is given is else made anew
+	ad          cell.AD
+	refused     []Refused
+	fresh       []Handle
+	recipients  []Handle
+	unannounced []Handle
+	taken       int
 }
 
 // parts is into how many parts to cut work on n sessions.

@@ -32,12 +32,12 @@ func FuzzAttached(f *testing.F)      { fuzzMessage(f, TypeAttached) }
 func FuzzCellUp(f *testing.F)        { fuzzMessage(f, TypeCellUp) }
 func FuzzCellDown(f *testing.F)      { fuzzMessage(f, TypeCellDown) }
 func FuzzRefused(f *testing.F)       { fuzzMessage(f, TypeRefused) }
-func FuzzFrontAttach(f *testing.F)   { fuzzMessage(f, TypeFrontAttach) }
+func FuzzFrontAttach(f *testing.F)   { fuzzMessage(f, TypeGatewayAttach) }
 func FuzzDetach(f *testing.F)        { fuzzMessage(f, TypeDetach) }
-func FuzzFrontCellUp(f *testing.F)   { fuzzMessage(f, TypeFrontCellUp) }
-func FuzzFrontAttached(f *testing.F) { fuzzMessage(f, TypeFrontAttached) }
-func FuzzFrontCellDown(f *testing.F) { fuzzMessage(f, TypeFrontCellDown) }
-func FuzzFrontRefused(f *testing.F)  { fuzzMessage(f, TypeFrontRefused) }
+func FuzzFrontCellUp(f *testing.F)   { fuzzMessage(f, TypeGatewayCellUp) }
+func FuzzFrontAttached(f *testing.F) { fuzzMessage(f, TypeGatewayAttached) }
+func FuzzFrontCellDown(f *testing.F) { fuzzMessage(f, TypeGatewayCellDown) }
+func FuzzFrontRefused(f *testing.F)  { fuzzMessage(f, TypeGatewayRefused) }
 func FuzzPropose(f *testing.F)       { fuzzMessage(f, TypePropose) }
 func FuzzStatus(f *testing.F)        { fuzzMessage(f, TypeStatus) }
 func FuzzStopped(f *testing.F)       { fuzzMessage(f, TypeStopped) }

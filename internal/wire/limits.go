@@ -47,18 +47,18 @@ func ToClient(g *geometry.Geometry) *Limits {
 // FromGateway is what a gateway may send to a server.
 func FromGateway(g *geometry.Geometry) *Limits {
 	var l Limits
-	l.Allow(TypeFrontAttach, frontAttachBytes, frontAttachBytes)
+	l.Allow(TypeGatewayAttach, gatewayAttachBytes, gatewayAttachBytes)
 	l.Allow(TypeDetach, sessionBytes, sessionBytes)
-	l.Allow(TypeFrontCellUp, sessionBytes+cellUpBytes+tagBytes, sessionBytes+cellUpBytes+g.UpCellBytes())
+	l.Allow(TypeGatewayCellUp, sessionBytes+cellUpBytes+tagBytes, sessionBytes+cellUpBytes+g.UpCellBytes())
 	return &l
 }
 
 // ToGateway is what a server may send to a gateway.
 func ToGateway(g *geometry.Geometry) *Limits {
 	var l Limits
-	l.Allow(TypeFrontAttached, sessionBytes+attachedBytes, sessionBytes+attachedBytes)
-	l.Allow(TypeFrontCellDown, sessionBytes+cellDownBytes+tagBytes, sessionBytes+cellDownBytes+g.DownCellBytes())
-	l.Allow(TypeFrontRefused, sessionBytes+refusedBytes, sessionBytes+refusedBytes)
+	l.Allow(TypeGatewayAttached, sessionBytes+attachedBytes, sessionBytes+attachedBytes)
+	l.Allow(TypeGatewayCellDown, sessionBytes+cellDownBytes+tagBytes, sessionBytes+cellDownBytes+g.DownCellBytes())
+	l.Allow(TypeGatewayRefused, sessionBytes+refusedBytes, sessionBytes+refusedBytes)
 	l.Allow(TypeStopped, 0, StoppedLimit)
 	return &l
 }

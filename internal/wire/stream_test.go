@@ -246,9 +246,9 @@ func TestLimitsOfGeometry(t *testing.T) {
 	}{
 		"from client": {FromClient(g), map[Type]int{TypeAttach: 36, TypeCellUp: 20 + up}},
 		"to client":   {ToClient(g), map[Type]int{TypeAttached: 24, TypeCellDown: 12 + down, TypeRefused: 12}},
-		"from gateway": {FromGateway(g), map[Type]int{TypeFrontAttach: geometry.GatewayAttachBytes, TypeDetach: 4,
-			TypeFrontCellUp: 24 + up}},
-		"to gateway": {ToGateway(g), map[Type]int{TypeFrontAttached: 28, TypeFrontCellDown: 16 + down, TypeFrontRefused: 16,
+		"from gateway": {FromGateway(g), map[Type]int{TypeGatewayAttach: geometry.GatewayAttachBytes, TypeDetach: 4,
+			TypeGatewayCellUp: 24 + up}},
+		"to gateway": {ToGateway(g), map[Type]int{TypeGatewayAttached: 28, TypeGatewayCellDown: 16 + down, TypeGatewayRefused: 16,
 			TypeStopped: geometry.StoppedLimit}},
 		"from coordinator": {FromCoordinator(g), map[Type]int{TypePropose: g.ProposeLimit()}},
 		"to coordinator":   {ToCoordinator(g), map[Type]int{TypeStatus: g.StatusLimit(), TypeStopped: geometry.StoppedLimit}},
@@ -287,14 +287,14 @@ func TestLimitsOfGeometry(t *testing.T) {
 }
 
 func TestCellsDoNotAllocate(t *testing.T) {
-	one := FrontCellUp{1, CellUp{1, 2, 3, make([]byte, 400)}}
+	one := GatewayCellUp{1, CellUp{1, 2, 3, make([]byte, 400)}}
 	frame := one.Append(nil)
 	source := &pieces{}
 	r := NewReader(source, 4096)
 	w := NewWriter(io.Discard)
 	limits := everything()
-	var cell FrontCellUp
-	down := &FrontCellDown{1, CellDown{3, 1, 2, make([]byte, 400)}}
+	var cell GatewayCellUp
+	down := &GatewayCellDown{1, CellDown{3, 1, 2, make([]byte, 400)}}
 	h, bulk := &PeerHeader{Kind: KindDeal}, make([]byte, 336)
 	run := func() {
 		source.b, source.n = frame, 4096
@@ -314,7 +314,7 @@ func TestCellsDoNotAllocate(t *testing.T) {
 }
 
 func BenchmarkReadCell(b *testing.B) {
-	one := FrontCellUp{1, CellUp{1, 2, 3, make([]byte, 400)}}
+	one := GatewayCellUp{1, CellUp{1, 2, 3, make([]byte, 400)}}
 	var frames []byte
 	for range 64 {
 		frames = one.Append(frames)
@@ -322,7 +322,7 @@ func BenchmarkReadCell(b *testing.B) {
 	source := &pieces{}
 	r := NewReader(source, 1<<16)
 	limits := everything()
-	var cell FrontCellUp
+	var cell GatewayCellUp
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		if i%64 == 0 {

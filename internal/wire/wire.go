@@ -56,21 +56,21 @@ type Type uint8
 
 // The types of frames.
 const (
-	TypeAttach        Type = 1  // client to gateway
-	TypeAttached      Type = 2  // gateway to client
-	TypeCellUp        Type = 3  // client to gateway
-	TypeCellDown      Type = 4  // gateway to client
-	TypeRefused       Type = 5  // gateway to client
-	TypeFrontAttach   Type = 16 // gateway to server
-	TypeDetach        Type = 17 // gateway to server
-	TypeFrontCellUp   Type = 18 // gateway to server
-	TypeFrontAttached Type = 19 // server to gateway
-	TypeFrontCellDown Type = 20 // server to gateway
-	TypeFrontRefused  Type = 21 // server to gateway
-	TypePropose       Type = 32 // coordinator to server
-	TypeStatus        Type = 33 // server to coordinator
-	TypeStopped       Type = 34 // server to coordinator, server to gateway
-	TypeConnections   Type = 48 // gateway to coordinator
+	TypeAttach          Type = 1  // client to gateway
+	TypeAttached        Type = 2  // gateway to client
+	TypeCellUp          Type = 3  // client to gateway
+	TypeCellDown        Type = 4  // gateway to client
+	TypeRefused         Type = 5  // gateway to client
+	TypeGatewayAttach   Type = 16 // gateway to server
+	TypeDetach          Type = 17 // gateway to server
+	TypeGatewayCellUp   Type = 18 // gateway to server
+	TypeGatewayAttached Type = 19 // server to gateway
+	TypeGatewayCellDown Type = 20 // server to gateway
+	TypeGatewayRefused  Type = 21 // server to gateway
+	TypePropose         Type = 32 // coordinator to server
+	TypeStatus          Type = 33 // server to coordinator
+	TypeStopped         Type = 34 // server to coordinator, server to gateway
+	TypeConnections     Type = 48 // gateway to coordinator
 )
 
 // Code says why a cell or an attachment was refused.

@@ -55,13 +55,13 @@ func samples() []sample {
 		{TypeCellUp, &up, upHex, []int{2, 3}, map[int]byte{0: 0, 1: 1}},
 		{TypeCellDown, &down, downHex, nil, map[int]byte{0: 2, 1: 1}},
 		{TypeRefused, &refused, refusedHex, []int{2, 3}, map[int]byte{0: 9, 1: 1}},
-		{TypeFrontAttach, &FrontAttach{0x04030201, 2, 0x14131211, salt, proof}, "01020304" + "02000000" + "11121314" + saltHex + proofHex,
+		{TypeGatewayAttach, &GatewayAttach{0x04030201, 2, 0x14131211, salt, proof}, "01020304" + "02000000" + "11121314" + saltHex + proofHex,
 			[]int{5, 6, 7}, map[int]byte{4: 4}},
 		{TypeDetach, &Detach{0x04030201}, "01020304", nil, nil},
-		{TypeFrontCellUp, &FrontCellUp{0xf4f3f2f1, up}, "f1f2f3f4" + upHex, []int{6, 7}, map[int]byte{4: 3}},
-		{TypeFrontAttached, &FrontAttached{0xf4f3f2f1, attached}, "f1f2f3f4" + attachedHex, nil, nil},
-		{TypeFrontCellDown, &FrontCellDown{0xf4f3f2f1, down}, "f1f2f3f4" + downHex, nil, map[int]byte{4: 6}},
-		{TypeFrontRefused, &FrontRefused{0xf4f3f2f1, refused}, "f1f2f3f4" + refusedHex, []int{6, 7}, map[int]byte{4: 0}},
+		{TypeGatewayCellUp, &GatewayCellUp{0xf4f3f2f1, up}, "f1f2f3f4" + upHex, []int{6, 7}, map[int]byte{4: 3}},
+		{TypeGatewayAttached, &GatewayAttached{0xf4f3f2f1, attached}, "f1f2f3f4" + attachedHex, nil, nil},
+		{TypeGatewayCellDown, &GatewayCellDown{0xf4f3f2f1, down}, "f1f2f3f4" + downHex, nil, map[int]byte{4: 6}},
+		{TypeGatewayRefused, &GatewayRefused{0xf4f3f2f1, refused}, "f1f2f3f4" + refusedHex, []int{6, 7}, map[int]byte{4: 0}},
 		{TypePropose, &Propose{0x0807060504030201, 0x0a09, *roster}, "0102030405060708" + "090a" + "0000" +
 			"0b000000" + "0104" + "0002", []int{10, 11}, map[int]byte{17: 0x08, 19: 0x80}},
 		{TypeStatus, &Status{1, 2, 3, 4, 5, 6, 7, 8, EpochReport{9, 10, true, 11, 12, 13, 14, 15, 16, 17}, []uint32{18, 19}},
@@ -128,7 +128,7 @@ func TestFixedLengths(t *testing.T) {
 	for _, s := range samples() {
 		payload := s.m.Append(nil)[HeaderBytes:]
 		switch s.typ {
-		case TypeCellUp, TypeFrontCellUp, TypeCellDown, TypeFrontCellDown, TypeStopped:
+		case TypeCellUp, TypeGatewayCellUp, TypeCellDown, TypeGatewayCellDown, TypeStopped:
 			continue
 		}
 		for _, p := range [][]byte{payload[:len(payload)-1], append(bytes.Clone(payload), 0)} {
@@ -210,7 +210,7 @@ func TestMovingFrames(t *testing.T) {
 		if got := AppendClient(nil, ClientType(typ), rest); !bytes.Equal(got, client) {
 			t.Errorf("down: %x, want %x", got, client)
 		}
-		if got := AppendFront(nil, typ, session, client[HeaderBytes:]); !bytes.Equal(got, front) {
+		if got := AppendGateway(nil, typ, session, client[HeaderBytes:]); !bytes.Equal(got, front) {
 			t.Errorf("up: %x, want %x", got, front)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,8 +27,8 @@ var public = map[string]string{
 	"oblivious.Rows.Len":         "lengths only",
 	"oblivious.Rows.Row":         "a view at a public place",
 	"oblivious.Rows.Slice":       "a view at a public place",
-	"idchannel.NewSender":          "allocates",
-	"idchannel.NewDecider":         "allocates",
+	"idchannel.NewSender":        "allocates",
+	"idchannel.NewRanker":        "allocates",
 	"token.NewDirectory":         "public tables",
 	"token.Directory.Generation": "of a public client",
 	"token.Cells.Count":          "lengths only",
@@ -38,13 +39,13 @@ var public = map[string]string{
 	"token.Slots.Users":          "lengths only",
 	"token.Slots.Grow":           "lengths only",
 	"ingestion.Role.Free":        "lengths only",
-	"routing.Role.Free":         "lengths only",
+	"routing.Role.Free":          "lengths only",
 	"ingestion.Role.Release":     "hands memory over",
-	"routing.Role.Release":      "hands memory over",
-	"storage.Role.Free":         "lengths only",
-	"ingestion.New":                 "public tables",
-	"routing.New":                  "public tables",
-	"storage.New":                  "public tables",
+	"routing.Role.Release":       "hands memory over",
+	"storage.Role.Free":          "lengths only",
+	"ingestion.New":              "public tables",
+	"routing.New":                "public tables",
+	"storage.New":                "public tables",
 	"oblivious.Workers.Alone":    "allocates",
 	"oblivious.Workers.Yield":    "keeps a function that is given nothing",
 }
@@ -96,7 +97,7 @@ func exported(t *testing.T, pkg string) (names []string) {
 			if !ok || !fn.Name.IsExported() {
 				continue
 			}
-			full := pkg + "."
+			full := path.Base(pkg) + "."
 			if fn.Recv != nil {
 				typ := fn.Recv.List[0].Type
 				if p, ok := typ.(*ast.StarExpr); ok {

@@ -5,12 +5,12 @@ import (
 	"math/rand/v2"
 
 	"github.com/teems-go/teems/internal/cell"
-	"github.com/teems-go/teems/internal/role/ingestion"
+	"github.com/teems-go/teems/internal/idchannel"
 	"github.com/teems-go/teems/internal/oblivious"
 	"github.com/teems-go/teems/internal/record"
+	"github.com/teems-go/teems/internal/role/ingestion"
 	"github.com/teems-go/teems/internal/role/routing"
 	"github.com/teems-go/teems/internal/role/storage"
-	"github.com/teems-go/teems/internal/idchannel"
 	"github.com/teems-go/teems/internal/token"
 )
 
@@ -47,7 +47,7 @@ var Survive = []Case{
 			}
 		},
 	},
-	{Name: "idchannel.Decider.Decide", Covers: []string{"idchannel.Decider.Begin"}, make: func(b *Builder) func() {
+	{Name: "idchannel.Ranker.Rank", Covers: []string{"idchannel.Ranker.Begin"}, make: func(b *Builder) func() {
 		d := idchannel.NewRanker(b.W)
 		rows := b.rows(b.N, idchannel.RowBytes)
 		b.fills = append(b.fills, func(r *rand.Rand) {
@@ -185,7 +185,7 @@ var Roles = []Case{
 	},
 	{
 		Name: "routing.Role.Route",
-		Covers: []string{"routing.Role.Begin", "routing.Role.Headers", "routing.Role.HeadersComplete", "routing.Role.Decide",
+		Covers: []string{"routing.Role.Begin", "routing.Role.Headers", "routing.Role.HeadersComplete", "routing.Role.Rank",
 			"routing.Role.Ranks", "routing.Role.Deal", "routing.Role.Complete", "routing.Role.Section"},
 		make: func(b *Builder) func() {
 			w := newWorld(b.N, b.workers)
@@ -204,7 +204,7 @@ var Roles = []Case{
 					}
 				}
 				if m.HeadersComplete() {
-					m.Decide()
+					m.Rank()
 				}
 				for i := range in {
 					_ = m.Ranks(i)
@@ -284,7 +284,7 @@ var Roles = []Case{
 func (b *Builder) heads(n, labels, cells int) []byte {
 	return secret(b, make([]byte, n*record.HeadBytes), func(r *rand.Rand, s []byte) {
 		t := record.Table{}
-		t.Heads.Data, t.Heads.Width = s, record.HeadBytes
+		t.Headers.Data, t.Headers.Width = s, record.HeadBytes
 		for i := range n {
 			h := record.Header{Label: uint32(r.IntN(labels + 1)), Cell: uint32(r.IntN(cells + 1)), Sender: r.Uint32(), Real: uint32(r.IntN(2))}
 			if r.IntN(5) == 0 {

@@ -58,7 +58,7 @@ func check(n int, channel, planted, keep string) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	d, err := rewrite.Build(root, rewrite.Options{Plants: planted != ""})
+	d, err := rewrite.Build(root, rewrite.Options{Mutants: planted != ""})
 	if err != nil {
 		return false, err
 	}
@@ -67,7 +67,7 @@ func check(n int, channel, planted, keep string) (ok bool, err error) {
 		keep = filepath.Join(d.Dir, "log")
 	}
 	if planted != "" {
-		return plants(d, planted, keep)
+		return runMutants(d, planted, keep)
 	}
 	_, err = memcheck(d, keep, "secrets", "--n", strconv.Itoa(n), "--channel", channel)
 	var exit *exec.ExitError
@@ -135,8 +135,8 @@ func blocks(log string) [][]string {
 		if strings.HasPrefix(line, "--") {
 			continue // valgrind on itself
 		}
-		if _, rest, ok := strings.Cut(line, "** plant"); ok {
-			line = "** plant" + rest
+		if _, rest, ok := strings.Cut(line, "** mutant"); ok {
+			line = "** mutant" + rest
 		} else if i := strings.Index(line, "== "); i >= 0 && strings.HasPrefix(line, "==") {
 			line = line[i+3:]
 		} else if i := strings.Index(line, "** "); i >= 0 && strings.HasPrefix(line, "**") && i > 2 {

@@ -9,10 +9,10 @@ import (
 	"github.com/teems-go/teems/internal/proof/rewrite"
 )
 
-// plants wakes the planted leaks and requires that memcheck reports each with
+// runMutants wakes the planted leaks and requires that memcheck reports each with
 // the function's name in the stack.
-func plants(d *rewrite.Driver, which, log string) (bool, error) {
-	args := []string{"planted", "--plants", d.PlantsFile}
+func runMutants(d *rewrite.Driver, which, log string) (bool, error) {
+	args := []string{"planted", "--mutants", d.MutantsFile}
 	text, err := memcheck(d, log, args...)
 	if err != nil {
 		return false, err
@@ -25,7 +25,7 @@ func plants(d *rewrite.Driver, which, log string) (bool, error) {
 	for _, block := range parsed {
 		head := block[0]
 		switch {
-		case strings.HasPrefix(head, "** plant "):
+		case strings.HasPrefix(head, "** mutant "):
 			now = head
 			woken++
 			caught[now] = false
@@ -41,7 +41,7 @@ func plants(d *rewrite.Driver, which, log string) (bool, error) {
 		if ok {
 			n++
 		} else {
-			fmt.Println("not caught:", strings.TrimPrefix(plant, "** plant "))
+			fmt.Println("not caught:", strings.TrimPrefix(plant, "** mutant "))
 		}
 	}
 	fmt.Printf("planted %d, caught %d\n", woken, n)

@@ -40,7 +40,7 @@ type options struct {
 	site    int
 	kind    int
 	seed    uint64
-	plants  string
+	mutants string
 	sites   string
 }
 
@@ -60,7 +60,7 @@ func main() {
 	flags.IntVar(&o.site, "site", 0, "the planted leak that is awake")
 	flags.IntVar(&o.kind, "kind", 0, "how it leaks")
 	flags.Uint64Var(&o.seed, "seed", 1, "seed of the secrets")
-	flags.StringVar(&o.plants, "plants", "", "file that lists the planted leaks")
+	flags.StringVar(&o.mutants, "mutants", "", "file that lists the planted leaks")
 	flags.StringVar(&o.sites, "sites", "", "file that lists the places that traces tell of")
 	if len(os.Args) < 2 || flags.Parse(os.Args[2:]) != nil {
 		flags.Usage()

@@ -13,29 +13,29 @@ import (
 	"github.com/teems-go/teems/internal/proof/probe"
 )
 
-// plant is a line of the file of planted leaks: the function, the kernels that
+// mutant is a line of the file of planted leaks: the function, the kernels that
 // must be in use, or any, and the language.
-type plant struct {
+type mutant struct {
 	site                        int
 	function, kernels, language string
 }
 
-func readPlants(o options) []plant {
-	b, err := os.ReadFile(o.plants)
+func readMutants(o options) []mutant {
+	b, err := os.ReadFile(o.mutants)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "drive:", err)
 		os.Exit(2)
 	}
-	var out []plant
+	var out []mutant
 	for i, line := range strings.Split(strings.TrimSpace(string(b)), "\n") {
 		f := strings.Fields(line)
-		out = append(out, plant{i + 1, f[0], f[1], f[2]})
+		out = append(out, mutant{i + 1, f[0], f[1], f[2]})
 	}
 	return out
 }
 
 // tries are the cases that may pass a planted leak, the likeliest first.
-func tries(p plant) []cases.Case {
+func tries(p mutant) []cases.Case {
 	all := cases.All()
 	name := strings.ToLower(p.function)
 	pkg, _, _ := strings.Cut(name, ".")
@@ -55,7 +55,7 @@ func tries(p plant) []cases.Case {
 }
 
 // kernelsOf are the kernels to try a planted leak with.
-func kernelsOf(p plant) []string {
+func kernelsOf(p mutant) []string {
 	if p.kernels != "any" {
 		return []string{p.kernels}
 	}
@@ -65,7 +65,7 @@ func kernelsOf(p plant) []string {
 // planted wakes every leak in turn, and runs the cases until one passes it.
 // What memcheck says of it stands between two lines of its log.
 func planted(o options) bool {
-	for _, p := range readPlants(o) {
+	for _, p := range readMutants(o) {
 		if p.kernels == "AVX-512" {
 			continue // valgrind does not know them: the stepper's
 		}
@@ -73,7 +73,7 @@ func planted(o options) bool {
 			if (o.site != 0 && p.site != o.site) || (o.kind != 0 && int(kind) != o.kind) {
 				continue
 			}
-			memcheck.Print(fmt.Sprintf("** plant %d %d %s: %v", p.site, kind, p.function, kind))
+			memcheck.Print(fmt.Sprintf("** mutant %d %d %s: %v", p.site, kind, p.function, kind))
 			wake(p, kind)
 			memcheck.Print("** end")
 		}
@@ -96,7 +96,7 @@ func awake(site int, kind probe.Kind) {
 func hits() int { return probe.Hits + assemblyHits() }
 
 // wake wakes a leak in the first case that passes it, with undefined secrets.
-func wake(p plant, kind probe.Kind) {
+func wake(p mutant, kind probe.Kind) {
 	if pass(p, kind, kernelsOf(p)) == "" {
 		fmt.Println("never passed:", p.function)
 	}
@@ -104,7 +104,7 @@ func wake(p plant, kind probe.Kind) {
 
 // pass runs cases with a leak awake until one passes it. It returns the name of
 // the kernels in use, or nothing.
-func pass(p plant, kind probe.Kind, bodies []string) string {
+func pass(p mutant, kind probe.Kind, bodies []string) string {
 	defer awake(0, probe.Asleep)
 	for _, c := range tries(p) {
 		for _, k := range bodies {
@@ -134,7 +134,7 @@ func pass(p plant, kind probe.Kind, bodies []string) string {
 // reach prints the planted leaks again, each with the kernels that pass it: any,
 // if portable or AVX2 ones do, so that the cases run anywhere.
 func reach(o options) bool {
-	for _, p := range readPlants(o) {
+	for _, p := range readMutants(o) {
 		if p.kernels == "any" && pass(p, probe.Asleep, []string{"portable", "AVX2"}) == "" {
 			if !choose("AVX-512") || pass(p, probe.Asleep, []string{"AVX-512"}) != "" {
 				p.kernels = "AVX-512"

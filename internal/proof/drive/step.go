@@ -23,13 +23,13 @@ func stepped(o options) []cases.Case {
 func unsteady(c cases.Case) bool {
 	pkg, _, _ := strings.Cut(c.Name, ".")
 	// What idchannel.Sender draws from a PRF comes from code that allocates.
-	return !slices.Contains([]string{"choice", "kernel", "oblivious"}, pkg) && c.Name != "idchannel.Decider.Decide"
+	return !slices.Contains([]string{"choice", "kernel", "oblivious"}, pkg) && c.Name != "idchannel.Ranker.Rank"
 }
 
 // step runs cases between marks, each under --pairs secrets, and prints the name
 // of each before. The stepper listens.
 func step(o options) bool {
-	if o.plants != "" {
+	if o.mutants != "" {
 		return stepPlanted(o)
 	}
 	for _, c := range stepped(o) {
@@ -61,7 +61,7 @@ func between(x *cases.Ready, o options, before func()) {
 // stepPlanted does so for every planted leak that only the stepper can see: in
 // assembly, and in what AVX-512 kernels alone run.
 func stepPlanted(o options) bool {
-	for _, p := range readPlants(o) {
+	for _, p := range readMutants(o) {
 		if p.language == "go" && p.kernels == "any" {
 			continue
 		}
@@ -72,7 +72,7 @@ func stepPlanted(o options) bool {
 	return true
 }
 
-func stepWake(p plant, kind probe.Kind, o options) {
+func stepWake(p mutant, kind probe.Kind, o options) {
 	choose(p.kernels)
 	for _, c := range slices.DeleteFunc(tries(p), unsteady) {
 		for _, n := range []int{16, 100, 600} {
@@ -83,7 +83,7 @@ func stepWake(p plant, kind probe.Kind, o options) {
 			reached := hits() > 0
 			awake(0, probe.Asleep)
 			if reached {
-				fmt.Println("plant", p.function, kind)
+				fmt.Println("mutant", p.function, kind)
 				between(x, o, func() { awake(p.site, kind) })
 				return
 			}

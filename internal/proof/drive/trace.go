@@ -117,7 +117,7 @@ func compare(x *cases.Ready, seed uint64, pairs int) (a, b uint64, differ bool) 
 // planted leaks it wakes each and wants a difference that names the function.
 func trace(o options) bool {
 	sites := strings.Split(readFile(o.sites), "\n")
-	if o.plants != "" {
+	if o.mutants != "" {
 		return tracePlanted(o, sites)
 	}
 	ok, pairs, all := true, 0, 0
@@ -179,7 +179,7 @@ func readFile(name string) string {
 // tracePlanted wakes every leak in Go code.
 func tracePlanted(o options, sites []string) bool {
 	planted, caught := 0, 0
-	for _, p := range readPlants(o) {
+	for _, p := range readMutants(o) {
 		if p.language != "go" || (o.site != 0 && p.site != o.site) {
 			continue // assembly is the stepper's
 		}
@@ -197,7 +197,7 @@ func tracePlanted(o options, sites []string) bool {
 }
 
 // traceWake wakes one leak in the cases that may pass it, until traces differ.
-func traceWake(p plant, kind probe.Kind, sites []string) (said string) {
+func traceWake(p mutant, kind probe.Kind, sites []string) (said string) {
 	defer awake(0, probe.Asleep)
 	said = "never passed"
 	for _, c := range tries(p) {

@@ -66,7 +66,7 @@ func TestGate(t *testing.T) {
 
 // TestPlanted: the gate names every function that has leaks planted.
 func TestPlanted(t *testing.T) {
-	d, p := prooftest.Load(t, rewrite.Options{Plants: true}, Wanted)
+	d, p := prooftest.Load(t, rewrite.Options{Mutants: true}, Wanted)
 	findings, _ := Find(p)
 	b, err := os.ReadFile("allowed.txt")
 	if err != nil {
@@ -82,7 +82,7 @@ func TestPlanted(t *testing.T) {
 		named[f.Function] = true
 	}
 	planted, caught := 0, 0
-	for _, x := range d.Plants {
+	for _, x := range d.Mutants {
 		pkg, _, _ := strings.Cut(x.Function, ".")
 		if !Wanted(rewrite.Module + "/internal/" + pkg + ".x") {
 			continue

@@ -33,8 +33,8 @@ var (
 	Table [256]uint64
 )
 
-// Plant returns how the site leaks; Asleep for all but one.
-func Plant(site int) Kind {
+// Mutant returns how the site leaks; Asleep for all but one.
+func Mutant(site int) Kind {
 	if site != Site {
 		return Asleep
 	}

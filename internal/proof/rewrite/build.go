@@ -11,8 +11,8 @@ import (
 // Driver is a built drive, in a directory of its own.
 type Driver struct {
 	*Result
-	Dir, Path             string
-	PlantsFile, SitesFile string // for drive's flags of these names
+	Dir, Path              string
+	MutantsFile, SitesFile string // for drive's flags of these names
 }
 
 // Build rewrites the sources as the options say and builds drive from them.
@@ -35,15 +35,15 @@ func Build(root string, o Options) (*Driver, error) {
 			}
 		}
 	}
-	d := &Driver{Dir: dir, Path: filepath.Join(dir, "drive"), PlantsFile: filepath.Join(dir, "plants"), SitesFile: filepath.Join(dir, "sites")}
+	d := &Driver{Dir: dir, Path: filepath.Join(dir, "drive"), MutantsFile: filepath.Join(dir, "mutants"), SitesFile: filepath.Join(dir, "sites")}
 	if d.Result, err = Do(root, dir, o); err != nil {
 		return nil, err
 	}
 	var lines strings.Builder
-	for _, p := range d.Plants {
+	for _, p := range d.Mutants {
 		fmt.Fprintln(&lines, p.Function, p.Kernels(), p.Language())
 	}
-	if err := os.WriteFile(d.PlantsFile, []byte(lines.String()), 0o666); err != nil {
+	if err := os.WriteFile(d.MutantsFile, []byte(lines.String()), 0o666); err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(d.SitesFile, []byte(strings.Join(d.Sites, "\n")), 0o666); err != nil {
@@ -57,13 +57,13 @@ func Build(root string, o Options) (*Driver, error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build: %v\n%s", err, out)
 	}
-	if o.Plants {
+	if o.Mutants {
 		// Which kernels a case must use to pass a planted leak, the driver knows.
-		out, err := exec.Command(d.Path, "reach", "--plants", d.PlantsFile).Output()
+		out, err := exec.Command(d.Path, "reach", "--mutants", d.MutantsFile).Output()
 		if err != nil {
 			return nil, fmt.Errorf("drive reach: %w", err)
 		}
-		if err := os.WriteFile(d.PlantsFile, out, 0o666); err != nil {
+		if err := os.WriteFile(d.MutantsFile, out, 0o666); err != nil {
 			return nil, err
 		}
 	}
@@ -74,7 +74,7 @@ func Build(root string, o Options) (*Driver, error) {
 func (d *Driver) Remove() { os.RemoveAll(d.Dir) }
 
 // Kernels is the name of the kernels that a function belongs to, or "any".
-func (p Plant) Kernels() string {
+func (p Mutant) Kernels() string {
 	switch {
 	case !p.Assembly:
 		return "any"
@@ -85,7 +85,7 @@ func (p Plant) Kernels() string {
 }
 
 // Language is go or assembly.
-func (p Plant) Language() string {
+func (p Mutant) Language() string {
 	if p.Assembly {
 		return "assembly"
 	}

@@ -2,7 +2,7 @@
 // of obliviousness, and hands them to the go command as an overlay: the files
 // on disk stay as they are, and no production source holds a hook.
 //
-// Two things can be done. Plants puts a leak of every kind at the start of
+// Two things can be done. Mutants puts a leak of every kind at the start of
 // every primitive, asleep until package probe wakes one; in assembly too.
 // Trace makes all Go code of the oblivious packages tell package probe of every
 // block that it enters and of every index, offset and length that it uses.
@@ -33,20 +33,20 @@ var Packages = []string{
 
 // Options say what to do.
 type Options struct {
-	Plants bool
-	Trace  bool
-	Tags   []string
+	Mutants bool
+	Trace   bool
+	Tags    []string
 }
 
 // Result says what was done.
 type Result struct {
 	Overlay string   // file for go build -overlay
-	Plants  []Plant  // site i+1 is Plants[i]
+	Mutants []Mutant // site i+1 is Mutants[i]
 	Sites   []string // trace site i is Sites[i]
 }
 
-// Plant is a place at which leaks are planted: four of them, one of each kind.
-type Plant struct {
+// Mutant is a place at which leaks are planted: four of them, one of each kind.
+type Mutant struct {
 	Function string // "kernel.SortWords"
 	Secret   string // the expression that leaks
 	Assembly bool
@@ -69,14 +69,14 @@ func Do(root, dir string, o Options) (*Result, error) {
 			}
 			sources[name] = string(b)
 		}
-		for name, text := range doors[strings.TrimPrefix(p.ImportPath, Module+"/")] {
-			if name == "zz_door_amd64.go" && slices.Contains(o.Tags, "purego") {
+		for name, text := range hooks[strings.TrimPrefix(p.ImportPath, Module+"/")] {
+			if name == "zz_hook_amd64.go" && slices.Contains(o.Tags, "purego") {
 				continue
 			}
 			sources[name] = text
 		}
-		if o.Plants {
-			if err := res.plant(p, sources); err != nil {
+		if o.Mutants {
+			if err := res.plantMutants(p, sources); err != nil {
 				return nil, err
 			}
 		}
@@ -101,9 +101,9 @@ func Do(root, dir string, o Options) (*Result, error) {
 	return res, os.WriteFile(res.Overlay, b, 0o666)
 }
 
-// doors are files that are added to packages: ways in that only checks need.
-var doors = map[string]map[string]string{
-	"internal/kernel": {"zz_door_amd64.go": `//go:build !purego
+// hooks are files that are added to packages: ways in that only checks need.
+var hooks = map[string]map[string]string{
+	"internal/kernel": {"zz_hook_amd64.go": `//go:build !purego
 
 package kernel
 
@@ -131,11 +131,11 @@ func Wake(site, kind int) { plantedSite, plantedWake, plantedHits = site, kind, 
 // Hits counts how often the planted leak that is awake was passed.
 func Hits() int { return plantedHits }
 `},
-	"internal/oblivious": {"zz_door.go": `package oblivious
+	"internal/oblivious": {"zz_hook.go": `package oblivious
 
 // Share makes w share even the smallest work among its workers. In a trace
 // helpers run in turn, and those that look for more work find none.
-func Share(w *Workers) { w.least, w.crew.patience = 1, 0 }
+func Share(w *Workers) { w.least, w.pool.spinRounds = 1, 0 }
 `},
 }
 

@@ -101,7 +101,7 @@ func runs(t *testing.T, d *rewrite.Driver, p *disasm.Program, secrets int, args 
 // one. Of a planted leak it takes what comes after the function's entry.
 func compare(s *Stepper, name string, first []Step) ([]Step, string, error) {
 	most := *limit
-	if f := strings.Fields(name); f[0] == "plant" {
+	if f := strings.Fields(name); f[0] == "mutant" {
 		most = 1000
 		if ok, err := s.Reach(f[1]); err != nil || !ok {
 			return first, "", err
@@ -141,9 +141,9 @@ func TestSteps(t *testing.T) {
 // TestPlanted: leaks in assembly, and in what only AVX-512 kernels run, are seen
 // and their function is named.
 func TestPlanted(t *testing.T) {
-	d, p := prooftest.Load(t, rewrite.Options{Plants: true}, all)
+	d, p := prooftest.Load(t, rewrite.Options{Mutants: true}, all)
 	// From this seed on draws are of full range, so that the words looked at differ.
-	args := []string{"--plants", d.PlantsFile, "--seed", "10"}
+	args := []string{"--mutants", d.MutantsFile, "--seed", "10"}
 	planted, caught := 0, 0
 	runs(t, d, p, 4, args, func(name, difference string, steps int) {
 		planted++

@@ -52,8 +52,8 @@ func TestTraces(t *testing.T) {
 // named. Leaks in assembly are package step's.
 func TestPlanted(t *testing.T) {
 	t.Parallel()
-	d := build(t, rewrite.Options{Plants: true})
-	if !drive(t, d, "--plants", d.PlantsFile) {
+	d := build(t, rewrite.Options{Mutants: true})
+	if !drive(t, d, "--mutants", d.MutantsFile) {
 		t.Error("a planted leak was not caught")
 	}
 }

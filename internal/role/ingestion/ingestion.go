@@ -20,10 +20,10 @@ import (
 	"github.com/teems-go/teems/geometry"
 	"github.com/teems-go/teems/internal/cell"
 	"github.com/teems-go/teems/internal/choice"
+	"github.com/teems-go/teems/internal/idchannel"
 	"github.com/teems-go/teems/internal/kernel"
 	"github.com/teems-go/teems/internal/oblivious"
 	"github.com/teems-go/teems/internal/record"
-	"github.com/teems-go/teems/internal/idchannel"
 	"github.com/teems-go/teems/internal/token"
 )
 
@@ -343,7 +343,7 @@ func (m *Role) splitChunks(w *oblivious.Workers, first, end int) {
 			sizes[r] = m.attempt.ChunkSection(m.index, c, r)
 		}
 		part := m.table.Slice(from, to)
-		w.Split(labels, sizes, part.Heads, part.Bodies)
+		w.Split(labels, sizes, part.Headers, part.Bodies)
 	}
 }
 

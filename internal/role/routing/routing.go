@@ -18,9 +18,9 @@ import (
 
 	"github.com/teems-go/teems/geometry"
 	"github.com/teems-go/teems/internal/choice"
+	"github.com/teems-go/teems/internal/idchannel"
 	"github.com/teems-go/teems/internal/oblivious"
 	"github.com/teems-go/teems/internal/record"
-	"github.com/teems-go/teems/internal/idchannel"
 )
 
 // ErrFrame reports a frame that does not fit the attempt's public sizes.
@@ -93,11 +93,11 @@ func (m *Role) Headers(i int, first, rows uint32, payload []byte) error {
 	return nil
 }
 
-// HeadersComplete reports whether all headers have come, so that Decide can run.
+// HeadersComplete reports whether all headers have come, so that Rank can run.
 func (m *Role) HeadersComplete() bool { return m.headersFrom.Complete() }
 
-// Decide ranks the headers.
-func (m *Role) Decide() {
+// Rank ranks the headers.
+func (m *Role) Rank() {
 	p := m.g.Params()
 	m.ranks = m.decider.Rank(idchannel.Classes{Contact: uint32(p.ID.Contact), Stranger: uint32(p.ID.Stranger)})
 }
@@ -148,7 +148,7 @@ func (m *Role) Route() {
 	m.workers.Exact(m.labels, sizes, m.kept)
 	m.table.Keep(m.workers, m.kept)
 	discarded := work - m.attempt.SectionRows(m.index)
-	m.workers.Split(m.labels, append(sizes, discarded), m.table.Heads, m.table.Bodies)
+	m.workers.Split(m.labels, append(sizes, discarded), m.table.Headers, m.table.Bodies)
 }
 
 // Release hands the table over, of which sections are views, once every Section

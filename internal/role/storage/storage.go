@@ -107,7 +107,7 @@ func (m *Role) Place() record.Table {
 	})
 	m.workers.Destinations(m.want, cells, m.kept)
 	m.table.Keep(m.workers, m.kept)
-	m.workers.Place(m.want, m.table.Heads, m.table.Bodies)
+	m.workers.Place(m.want, m.table.Headers, m.table.Bodies)
 	boxes := m.table.Slice(0, cells)
 	m.table = record.Table{}
 	return boxes

@@ -10,11 +10,11 @@ import (
 // for more for about that long, and only then ends; the next call starts another.
 // So nobody has to end a pool, and one that is not in use costs nothing.
 type pool struct {
-	helpers  int           // at most so many beside the caller
+	helpers    int           // at most so many beside the caller
 	spinRounds int           // how often somebody who waits lets others go first, before giving up
-	wake     chan struct{} // to a caller that gave up
-	yield    func()        // lets others have the processor
-	help     func()
+	wake       chan struct{} // to a caller that gave up
+	yield      func()        // lets others have the processor
+	help       func()
 
 	_     [64]byte // what helpers look at is in one line of the cache, with nothing else
 	run   func(part int)
@@ -35,10 +35,10 @@ const asleep = 1 << 62
 // cores, a fifth of the CPU time would go into looking else.
 const (
 	spinRounds = 32
-	spinChecks    = 1 << 13
+	spinChecks = 1 << 13
 )
 
-// newPool returns a crew for n workers, of which only as many run as can at once.
+// newPool returns a pool for n workers, of which only as many run as can at once.
 func newPool(n int) *pool {
 	c := &pool{helpers: min(n, runtime.GOMAXPROCS(0)) - 1, spinRounds: spinRounds, wake: make(chan struct{}, 1), yield: func() {}}
 	c.help = c.helper

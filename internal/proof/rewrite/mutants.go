@@ -31,21 +31,21 @@ var secretParameters = map[string]string{
 // secretState does so for methods whose secrets are in their receiver or inside
 // a parameter.
 var secretState = map[string]string{
-	"idchannel.Sender.Prepare":        "probe.Some(in.Recipient)",
-	"idchannel.Sender.buildPart":      "probe.Some(s.in.Recipient)",
-	"idchannel.Sender.namePart":       "probe.Some(s.in.Sender)",
-	"idchannel.Sender.trimPart":       "probe.Head(s.headers)",
-	"idchannel.Sender.finishPart":     "probe.Some(s.ties)",
-	"idchannel.Sender.labelPart":      "probe.Some(s.drawn)",
-	"idchannel.Sender.packPart":       "probe.Head(s.headers)",
-	"idchannel.Sender.entryPart":      "probe.Some(s.ranks)",
-	"idchannel.Sender.Cells":          "probe.Some(s.ranks)",
-	"idchannel.Decider.Decide":        "probe.Some(d.rows)",
-	"idchannel.Decider.readPart":      "probe.Some(d.rows)",
-	"idchannel.Decider.rankPart":      "probe.Head(d.headers)",
-	"idchannel.Decider.answerPart":    "probe.Some(d.entries)",
-	"idchannel.ranking.next":          "h[0]",
-	"idchannel.Classes.keeps":         "h[0]",
+	"idchannel.Sender.Prepare":      "probe.Some(in.Recipient)",
+	"idchannel.Sender.buildPart":    "probe.Some(s.in.Recipient)",
+	"idchannel.Sender.namePart":     "probe.Some(s.in.Sender)",
+	"idchannel.Sender.trimPart":     "probe.Head(s.headers)",
+	"idchannel.Sender.finishPart":   "probe.Some(s.ties)",
+	"idchannel.Sender.labelPart":    "probe.Some(s.drawn)",
+	"idchannel.Sender.packPart":     "probe.Head(s.headers)",
+	"idchannel.Sender.entryPart":    "probe.Some(s.ranks)",
+	"idchannel.Sender.Cells":        "probe.Some(s.ranks)",
+	"idchannel.Ranker.Rank":         "probe.Some(d.rows)",
+	"idchannel.Ranker.readPart":     "probe.Some(d.rows)",
+	"idchannel.Ranker.rankPart":     "probe.Head(d.headers)",
+	"idchannel.Ranker.answerPart":   "probe.Some(d.entries)",
+	"idchannel.ranking.next":        "h[0]",
+	"idchannel.Classes.keeps":       "h[0]",
 	"record.Table.Keep":             "probe.Some(kept)",
 	"token.Directory.Find":          "probe.Some(clients)",
 	"token.Checker.Tokens":          "probe.From(in.Data, 4)",
@@ -66,15 +66,15 @@ var secretState = map[string]string{
 	"ingestion.Role.split":          "probe.Some(m.labels)",
 	"ingestion.Role.Ranks":          "probe.Some(payload)",
 	"ingestion.Role.Statuses":       "probe.Some(m.tok.status)",
-	"routing.Role.Headers":         "probe.Some(payload)",
-	"routing.Role.Decide":          "probe.Some(m.headers)",
-	"routing.Role.Deal":            "probe.Some(heads)",
-	"routing.Role.Route":           "probe.Some(m.table.Heads.Data)",
-	"storage.Role.Section":         "probe.Some(heads)",
-	"storage.Role.Place":           "probe.Some(m.table.Heads.Data)",
-	"storage.Role.blank":           "probe.Some(boxes.Heads.Data)",
-	"storage.Role.Answer":          "probe.From(controls, 64)",
-	"storage.PutCells":                "probe.Some(boxes.Heads.Data)",
+	"routing.Role.Headers":          "probe.Some(payload)",
+	"routing.Role.Rank":             "probe.Some(m.headers)",
+	"routing.Role.Deal":             "probe.Some(heads)",
+	"routing.Role.Route":            "probe.Some(m.table.Headers.Data)",
+	"storage.Role.Section":          "probe.Some(heads)",
+	"storage.Role.Place":            "probe.Some(m.table.Headers.Data)",
+	"storage.Role.blank":            "probe.Some(boxes.Headers.Data)",
+	"storage.Role.Answer":           "probe.From(controls, 64)",
+	"storage.PutCells":              "probe.Some(boxes.Headers.Data)",
 	"epoch.Server.delivery":         "probe.Some(o.answers)",
 	"epoch.Server.result":           "probe.From(o.verdicts, verdictHead)",
 	"epoch.outcome.parts":           "probe.Some(o.answers)",
@@ -83,9 +83,9 @@ var secretState = map[string]string{
 	"cell.PutMACInput":              "uint64(recipient)",
 }
 
-// noPlant are functions with a parameter that looks like a secret's and is
+// noMutant are functions with a parameter that looks like a secret's and is
 // public, and why.
-var noPlant = map[string]string{
+var noMutant = map[string]string{
 	"epoch.bit":                   "of the roster, which is public",
 	"epoch.later":                 "of acknowledgements, which are public",
 	"oblivious.Workers.rankParts": "its ranks are an output",
@@ -93,8 +93,8 @@ var noPlant = map[string]string{
 	"cell.Answer.Token":           "client side only",
 }
 
-// plant puts leaks into the sources of a package.
-func (res *Result) plant(p pkg, sources map[string]string) error {
+// plantMutants puts leaks into the sources of a package.
+func (res *Result) plantMutants(p pkg, sources map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(sources)) {
 		var err error
 		if strings.HasSuffix(name, ".s") {
@@ -122,11 +122,11 @@ func (res *Result) plantGo(pkgName, name, src string) (string, error) {
 		full := pkgName + "." + functionName(fn)
 		text := func(e ast.Expr) string { return src[at(e.Pos()):at(e.End())] }
 		expr := secretOf(full, fn, text)
-		if expr == "" || noPlant[full] != "" {
+		if expr == "" || noMutant[full] != "" {
 			continue
 		}
-		res.Plants = append(res.Plants, Plant{Function: full, Secret: expr})
-		edits = append(edits, edit{at(fn.Body.Lbrace) + 1, leaks(len(res.Plants), expr, zeros(fn, text))})
+		res.Mutants = append(res.Mutants, Mutant{Function: full, Secret: expr})
+		edits = append(edits, edit{at(fn.Body.Lbrace) + 1, leaks(len(res.Mutants), expr, zeros(fn, text))})
 	}
 	if len(edits) == 0 {
 		return src, nil
@@ -179,7 +179,7 @@ func zeros(fn *ast.FuncDecl, text func(ast.Expr) string) string {
 
 // leaks is the code of one site, on one line.
 func leaks(site int, secret, zeros string) string {
-	return fmt.Sprintf(` switch probe.Plant(%d) {`+
+	return fmt.Sprintf(` switch probe.Mutant(%d) {`+
 		` case probe.Branch: if %s&1 != 0 { probe.Sink = 3*probe.Sink + 1 };`+
 		` case probe.Index: probe.Sink += probe.Table[%s&255];`+
 		` case probe.Exit: if %s&1 != 0 { return %s };`+
@@ -213,8 +213,8 @@ func (res *Result) plantAssembly(src string) string {
 		if found == "" {
 			return head
 		}
-		res.Plants = append(res.Plants, Plant{Function: "kernel." + m[1], Secret: found, Assembly: true})
-		return head + assemblyLeaks(len(res.Plants), found)
+		res.Mutants = append(res.Mutants, Mutant{Function: "kernel." + m[1], Secret: found, Assembly: true})
+		return head + assemblyLeaks(len(res.Mutants), found)
 	})
 }
 

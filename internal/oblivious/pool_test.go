@@ -10,10 +10,10 @@ import (
 // whether those who wait look long, sleep at once, or outnumber the processors.
 func TestCrew(t *testing.T) {
 	for _, helpers := range []int{0, 1, 7} {
-		for _, patience := range []int{0, 30, 1 << 10} {
+		for _, rounds := range []int{0, 30, 1 << 10} {
 			c := newPool(1)
-			c.helpers, c.spinRounds = helpers, patience
-			r := random(uint64(helpers + patience))
+			c.helpers, c.spinRounds = helpers, rounds
+			r := random(uint64(helpers + rounds))
 			done := make([]int, 70)
 			var sum atomic.Int64
 			for run := range 100 {
@@ -29,11 +29,11 @@ func TestCrew(t *testing.T) {
 					sum.Add(1)
 				})
 				if got := sum.Load(); got != want {
-					t.Fatalf("%d helpers, patience %d, run %d: %d parts are not done", helpers, patience, run, want-got)
+					t.Fatalf("%d helpers, rounds %d, run %d: %d parts are not done", helpers, rounds, run, want-got)
 				}
 				for part, times := range done {
 					if times != map[bool]int{true: 1}[part < parts] {
-						t.Fatalf("%d helpers, patience %d, run %d: part %d of %d was done %d times", helpers, patience, run, part, parts, times)
+						t.Fatalf("%d helpers, rounds %d, run %d: part %d of %d was done %d times", helpers, rounds, run, part, parts, times)
 					}
 				}
 			}

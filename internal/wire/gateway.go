@@ -6,9 +6,9 @@ package wire
 
 const sessionBytes = 4
 
-// FrontAttach opens a session:
+// GatewayAttach opens a session:
 // session u32 | role u8 | 0 * 3 | client u32 | clientSalt 16 | proof 16.
-type FrontAttach struct {
+type GatewayAttach struct {
 	Session uint32
 	Role    uint8 // 1 ingestion, 2 storage, 3 both
 	Client  uint32
@@ -16,19 +16,19 @@ type FrontAttach struct {
 	Proof   [16]byte
 }
 
-const frontAttachBytes = 44
+const gatewayAttachBytes = 44
 
 // Append appends the frame.
-func (m *FrontAttach) Append(dst []byte) []byte {
-	dst = le.AppendUint32(Begin(dst, TypeFrontAttach, frontAttachBytes), m.Session)
+func (m *GatewayAttach) Append(dst []byte) []byte {
+	dst = le.AppendUint32(Begin(dst, TypeGatewayAttach, gatewayAttachBytes), m.Session)
 	dst = le.AppendUint32(append(dst, m.Role, 0, 0, 0), m.Client)
 	dst = append(dst, m.Salt[:]...)
 	return append(dst, m.Proof[:]...)
 }
 
 // Parse reads the payload.
-func (m *FrontAttach) Parse(b []byte) error {
-	if len(b) != frontAttachBytes {
+func (m *GatewayAttach) Parse(b []byte) error {
+	if len(b) != gatewayAttachBytes {
 		return ErrLength
 	}
 	m.Session = le.Uint32(b)
@@ -62,61 +62,61 @@ func (m *Detach) Parse(b []byte) error {
 	return nil
 }
 
-// FrontCellUp is CellUp of a session.
-type FrontCellUp struct {
+// GatewayCellUp is CellUp of a session.
+type GatewayCellUp struct {
 	Session uint32
 	Cell    CellUp
 }
 
 // Append appends the frame.
-func (m *FrontCellUp) Append(dst []byte) []byte {
-	dst = Begin(dst, TypeFrontCellUp, sessionBytes+cellUpBytes+len(m.Cell.Sealed))
+func (m *GatewayCellUp) Append(dst []byte) []byte {
+	dst = Begin(dst, TypeGatewayCellUp, sessionBytes+cellUpBytes+len(m.Cell.Sealed))
 	return m.Cell.payload(le.AppendUint32(dst, m.Session))
 }
 
 // Parse reads the payload.
-func (m *FrontCellUp) Parse(b []byte) (err error) {
+func (m *GatewayCellUp) Parse(b []byte) (err error) {
 	if m.Session, b, err = SplitSession(b); err != nil {
 		return err
 	}
 	return m.Cell.Parse(b)
 }
 
-// FrontAttached is Attached of a session.
-type FrontAttached struct {
+// GatewayAttached is Attached of a session.
+type GatewayAttached struct {
 	Session  uint32
 	Attached Attached
 }
 
 // Append appends the frame.
-func (m *FrontAttached) Append(dst []byte) []byte {
-	dst = Begin(dst, TypeFrontAttached, sessionBytes+attachedBytes)
+func (m *GatewayAttached) Append(dst []byte) []byte {
+	dst = Begin(dst, TypeGatewayAttached, sessionBytes+attachedBytes)
 	return m.Attached.payload(le.AppendUint32(dst, m.Session))
 }
 
 // Parse reads the payload.
-func (m *FrontAttached) Parse(b []byte) (err error) {
+func (m *GatewayAttached) Parse(b []byte) (err error) {
 	if m.Session, b, err = SplitSession(b); err != nil {
 		return err
 	}
 	return m.Attached.Parse(b)
 }
 
-// FrontCellDown is CellDown of a session.
-type FrontCellDown struct {
+// GatewayCellDown is CellDown of a session.
+type GatewayCellDown struct {
 	Session uint32
 	Cell    CellDown
 }
 
 // Append appends the frame.
-func (m *FrontCellDown) Append(dst []byte) []byte {
+func (m *GatewayCellDown) Append(dst []byte) []byte {
 	return append(m.AppendHead(dst, len(m.Cell.Sealed)), m.Cell.Sealed...)
 }
 
 // AppendHead appends the frame up to its sealed cell of n bytes, which the
 // caller seals right behind it. Cell.Sealed is not used.
-func (m *FrontCellDown) AppendHead(dst []byte, n int) []byte {
-	dst = Begin(dst, TypeFrontCellDown, sessionBytes+cellDownBytes+n)
+func (m *GatewayCellDown) AppendHead(dst []byte, n int) []byte {
+	dst = Begin(dst, TypeGatewayCellDown, sessionBytes+cellDownBytes+n)
 	dst = le.AppendUint32(dst, m.Session)
 	dst = le.AppendUint16(dst, m.Cell.Type)
 	dst = le.AppendUint16(dst, m.Cell.Attempt)
@@ -124,27 +124,27 @@ func (m *FrontCellDown) AppendHead(dst []byte, n int) []byte {
 }
 
 // Parse reads the payload.
-func (m *FrontCellDown) Parse(b []byte) (err error) {
+func (m *GatewayCellDown) Parse(b []byte) (err error) {
 	if m.Session, b, err = SplitSession(b); err != nil {
 		return err
 	}
 	return m.Cell.Parse(b)
 }
 
-// FrontRefused is Refused of a session.
-type FrontRefused struct {
+// GatewayRefused is Refused of a session.
+type GatewayRefused struct {
 	Session uint32
 	Refused Refused
 }
 
 // Append appends the frame.
-func (m *FrontRefused) Append(dst []byte) []byte {
-	dst = Begin(dst, TypeFrontRefused, sessionBytes+refusedBytes)
+func (m *GatewayRefused) Append(dst []byte) []byte {
+	dst = Begin(dst, TypeGatewayRefused, sessionBytes+refusedBytes)
 	return m.Refused.payload(le.AppendUint32(dst, m.Session))
 }
 
 // Parse reads the payload.
-func (m *FrontRefused) Parse(b []byte) (err error) {
+func (m *GatewayRefused) Parse(b []byte) (err error) {
 	if m.Session, b, err = SplitSession(b); err != nil {
 		return err
 	}
@@ -160,9 +160,9 @@ func SplitSession(b []byte) (session uint32, rest []byte, err error) {
 	return le.Uint32(b), b[sessionBytes:], nil
 }
 
-// AppendFront appends the front frame of a client's payload: what a gateway
+// AppendGateway appends the front frame of a client's payload: what a gateway
 // does with a CellUp.
-func AppendFront(dst []byte, typ Type, session uint32, payload []byte) []byte {
+func AppendGateway(dst []byte, typ Type, session uint32, payload []byte) []byte {
 	dst = le.AppendUint32(Begin(dst, typ, sessionBytes+len(payload)), session)
 	return append(dst, payload...)
 }
@@ -176,13 +176,13 @@ func AppendClient(dst []byte, typ Type, payload []byte) []byte {
 // ClientType is the type of the client's frame that a front frame holds, or 0.
 func ClientType(typ Type) Type {
 	switch typ {
-	case TypeFrontCellUp:
+	case TypeGatewayCellUp:
 		return TypeCellUp
-	case TypeFrontAttached:
+	case TypeGatewayAttached:
 		return TypeAttached
-	case TypeFrontCellDown:
+	case TypeGatewayCellDown:
 		return TypeCellDown
-	case TypeFrontRefused:
+	case TypeGatewayRefused:
 		return TypeRefused
 	}
 	return 0
