@@ -24,6 +24,8 @@
 //	teems/1 tls certificate   SHA-256 of the certificate's public key (SPKI), manifest hash
 //	teems/1 attest            TLS exporter, SPKI hash, manifest hash, direction, server, boot ID
 //	teems/1 cluster key       cluster public key, manifest hash (evidence of the genesis)
+//	teems/1 start             none; a server proves to itself at start that its TEE issues evidence
+//	teems/1 probe             none; an issuer asks its TEE which measurement it would report
 package attest
 
 import (
@@ -56,11 +58,14 @@ var (
 // ReportData is what a TEE signs together with its measurement.
 type ReportData [64]byte
 
-// The purposes of report data; see the package comment for their fields.
+// The purposes of report data; see the package comment for their fields. Every
+// call of Bind outside of tests names one of them.
 const (
 	PurposeCertificate = "teems/1 tls certificate"
 	PurposeConnection  = "teems/1 attest"
 	PurposeClusterKey  = "teems/1 cluster key"
+	PurposeStart       = "teems/1 start"
+	PurposeProbe       = "teems/1 probe"
 )
 
 // Bind makes report data from a purpose and fields: SHA-512 over a label, the

@@ -50,7 +50,7 @@ func NewIssuer(folder string, collateral bundle.Source) (*Issuer, error) {
 		return nil, fmt.Errorf("%w: %w", attest.ErrIssue, err)
 	}
 	i := &Issuer{folder: folder, collateral: collateral}
-	r, _, err := i.quote(attest.Bind("teems/1 probe"))
+	r, _, err := i.quote(attest.Bind(attest.PurposeProbe))
 	if err != nil {
 		return nil, err
 	}

@@ -79,7 +79,7 @@ func start(i *Issuer) (*Issuer, error) {
 	if i.client == nil {
 		return nil, fmt.Errorf("%w: no access to configfs", attest.ErrIssue)
 	}
-	_, m, err := i.report(attest.Bind("teems/1 probe"))
+	_, m, err := i.report(attest.Bind(attest.PurposeProbe))
 	if err != nil {
 		return nil, err
 	}

@@ -70,7 +70,7 @@ func (x *server) run(ctx context.Context, f *deployment.Dir) error {
 // acceptable asks the manifest about this server, as every other server and
 // client will.
 func (x *server) acceptable(f *deployment.Dir) error {
-	data := attest.Bind("teems/1 start")
+	data := attest.Bind(attest.PurposeStart)
 	evidence, err := x.tee.Issue(data)
 	if err != nil {
 		return err

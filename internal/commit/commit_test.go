@@ -16,16 +16,16 @@ func testID(epoch uint64, attempt uint16) ID { return Facts{Epoch: epoch, Attemp
 
 func testTag(server int, attempt uint16) Tag { return Tag{1, byte(server), byte(attempt)} }
 
-func mustNew(t *testing.T, self, servers int, s Store) *Machine {
+func mustNew(t *testing.T, self, servers int, s *memStore) *synced {
 	t.Helper()
 	m, err := New(self, servers, s, genesis)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m
+	return &synced{Machine: m, disk: s}
 }
 
-func mustPrepare(t *testing.T, m *Machine, attempt uint16) {
+func mustPrepare(t *testing.T, m *synced, attempt uint16) {
 	t.Helper()
 	if err := m.Begin(m.Epoch(), attempt); err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func committedOf(servers int, epoch uint64, attempt uint16) Vote {
 	return v
 }
 
-func mustStep(t *testing.T, m *Machine, from int, v Vote) {
+func mustStep(t *testing.T, m *synced, from int, v Vote) {
 	t.Helper()
 	if err := m.Step(from, v); err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func want(t *testing.T, err, kind error) {
 }
 
 // finished returns server 0 of three, at epoch 2 after attempt 1 of epoch 1.
-func finished(t *testing.T, s Store) *Machine {
+func finished(t *testing.T, s *memStore) *synced {
 	m := mustNew(t, 0, 3, s)
 	mustPrepare(t, m, 1)
 	mustStep(t, m, 1, committedOf(3, 1, 1))
@@ -179,6 +179,7 @@ func TestR2OwnTagAmongTheTags(t *testing.T) {
 	mustPrepare(t, m, 1)
 	v := committedOf(3, 1, 1)
 	v.Tags[0] = Tag{9}
+	m.Ready()
 	want(t, m.Step(1, v), ErrRolledBack)
 	want(t, m.Conflict(), ErrRolledBack)
 	if _, _, _, _, ok := m.Decided(); ok || len(m.Ready()) != 0 || m.Final() {
@@ -262,14 +263,14 @@ func TestConflicts(t *testing.T) {
 
 func TestCheckHead(t *testing.T) {
 	var h EpochHead
-	fresh := func() *Machine { return finished(t, newStore()) }
+	fresh := func() *synced { return finished(t, newStore()) }
 	head := fresh().Head()
 	decided := fresh()
 	mustPrepare(t, decided, 1)
 	mustStep(t, decided, 1, committedOf(3, 2, 1))
 	_, _, _, next, _ := decided.Decided()
 	for _, c := range []struct {
-		m     *Machine
+		m     *synced
 		epoch uint64
 		head  EpochHead
 		want  error

@@ -4,14 +4,29 @@
 // of them may fail half-way on some servers. A [Machine] is one server's part
 // in agreeing, with all the others, on exactly one of them. It is written in
 // the style of etcd's raft: it does no I/O and reads no clock. Votes go in by
-// [Machine.Step], time by [Machine.Tick], votes to send come out of
-// [Machine.Ready], and what must survive goes to a [Store].
+// [Machine.Step] and time by [Machine.Tick]. [Machine.Ready] hands out a
+// [Batch] of durable writes, and votes to send.
+//
+// The driver has these duties:
+//
+//   - After each call that changes the machine, call Ready.
+//   - Make batches durable in the order of their numbers, and the writes of a
+//     batch in their order. A crash may leave any prefix of the writes.
+//   - Call [Machine.Persisted] when a batch is durable, and Ready again: votes
+//     that waited for it come out then.
+//   - Leave the parts of a batch as they are until then.
+//   - If a batch fails, call [Machine.Failed] and end the process.
+//
+// The machine goes on while a batch is on its way. Its rules read what is
+// queued; votes leave when what they say is durable.
 //
 // The rules, for M servers:
 //
 //   - R1. PREPARED(A, tag): a server says it only after the outcome of the
 //     attempt and its tag are durable; never after it said COMMITTED for that
 //     epoch, nor for an attempt that is not above all that it has prepared.
+//     COMMITTED counts as said when its write is queued: PREPARED votes that
+//     still wait are dropped then.
 //   - R2. COMMITTED(A): written once per epoch, durable before it is said; on
 //     PREPARED(A) from all M when A is the highest that this server prepared,
 //     or on a peer's COMMITTED(A) when this server holds A's data, that is, when
@@ -38,7 +53,7 @@
 //   - Without rollback no two servers ever write COMMITTED for different
 //     attempts, so that an epoch can always be finished once all servers are
 //     up, votes arrive, and new attempts are proposed.
-//   - A crash at any point, between any two calls of the Store, is safe.
+//   - A crash at any point, with any prefix of the writes durable, is safe.
 //   - Proof that a server lost state, this one or a peer, stops the machine for
 //     good ([Machine.Conflict]): privacy comes before liveness.
 //

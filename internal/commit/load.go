@@ -1,6 +1,7 @@
 package commit
 
-// load takes up what is durable, and deletes what an interrupted Finish left.
+// load reads what is durable, and queues the deletions that an interrupted
+// Finish left undone.
 func (m *Machine) load(genesis EpochHead) error {
 	last, err := m.readOutcome(nameFinal)
 	if err != nil {
@@ -27,7 +28,8 @@ func (m *Machine) load(genesis EpochHead) error {
 		return fail(ErrCorrupt, nameDecided+" and "+nameAttempts+" are of different epochs")
 	}
 	if listed != nil && epoch < m.epoch || decided != nil && decided.epoch < m.epoch {
-		return m.clear(epoch, listed)
+		m.clear(epoch, listed)
+		return nil
 	}
 	m.listed = listed
 	if err := m.loadPrepared(); err != nil {

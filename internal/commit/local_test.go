@@ -14,12 +14,19 @@ import (
 // The network is the set of all votes ever said, from which any vote may be
 // delivered to any peer at any time and any number of times, or never: that is
 // arbitrary order, delay, duplication and loss.
+//
+// The disk is a queue of batches that the machine handed out. A batch becomes
+// durable at any later time, or never: a crash leaves any prefix of the writes
+// in the queue. Where batches are slow, each is a step of its own, between which
+// everything else may happen. Where they are not, a batch is durable when the
+// operation that queued it returns, unless a crash cuts it short.
 
 // model says what is explored.
 type model struct {
 	attempts  []uint16 // by epoch
 	rollbacks [3]int   // how often each server may be rolled back
 	whole     bool     // crash and roll back between operations only, not inside them
+	slow      bool     // batches become durable late
 	votes     []Vote   // interned
 	voteID    map[string]int
 	servers   [3]*space
@@ -38,11 +45,13 @@ type voteSet [4]uint64
 
 func (s *voteSet) add(i int) { s[i/64] |= 1 << (i % 64) }
 
-// local is one server: machine, disk, what it said and delivered so far, and the
-// earlier durable states to which it may be rolled back.
+// local is one server: machine, disk, the batches on their way to the disk, what
+// it said and delivered so far, and the earlier durable states to which it may be
+// rolled back.
 type local struct {
 	m         *Machine
 	store     *memStore
+	pending   []Batch
 	said      voteSet
 	past      []string
 	rolled    int
@@ -56,8 +65,8 @@ type local struct {
 
 // moves are what a server may do by itself; -1 for none.
 type moves struct {
-	all             []uint32
-	finish, prepare int64
+	all                      []uint32
+	finish, prepare, persist int64
 }
 
 func (mo *model) fail(format string, args ...any) {
@@ -66,8 +75,9 @@ func (mo *model) fail(format string, args ...any) {
 	}
 }
 
-func newModel(attempts []uint16, rollbacks [3]int, whole bool) *model {
-	mo := &model{attempts: attempts, rollbacks: rollbacks, whole: whole, voteID: map[string]int{}, outcomes: map[string]int{}}
+func newModel(m model) *model {
+	mo, attempts, rollbacks := &m, m.attempts, m.rollbacks
+	mo.voteID, mo.outcomes = map[string]int{}, map[string]int{}
 	for i := range 3 {
 		mo.servers[i] = &space{id: map[string]uint32{}}
 		l := &local{store: newStore(), delivered: make([]int, len(attempts))}
@@ -81,9 +91,11 @@ func newModel(attempts []uint16, rollbacks [3]int, whole bool) *model {
 }
 
 func clone(l *local) *local {
-	c := &local{store: l.store.copy(), said: l.said, past: slices.Clone(l.past), rolled: l.rolled, delivered: slices.Clone(l.delivered)}
+	c := &local{store: l.store.copy(), pending: slices.Clone(l.pending), said: l.said, past: slices.Clone(l.past), rolled: l.rolled, delivered: slices.Clone(l.delivered)}
 	m := *l.m
 	m.store = c.store
+	m.out = slices.Clone(m.out)
+	m.writes = slices.Clone(m.writes)
 	m.agreed = slices.Clone(m.agreed)
 	m.answered = slices.Clone(m.answered)
 	m.prepared = slices.Clone(m.prepared)
@@ -101,6 +113,12 @@ func (l *local) key() string {
 	fmt.Fprintf(&b, "%q %v %v %d %v ", l.store.key(), l.said, len(l.past), l.rolled, l.delivered)
 	for _, p := range l.past {
 		fmt.Fprintf(&b, "%q", p)
+	}
+	for _, batch := range l.pending {
+		fmt.Fprintf(&b, "B%x", fmt.Sprint(batch.Writes))
+	}
+	for _, o := range l.m.out {
+		fmt.Fprintf(&b, "W%v", o.Message)
 	}
 	if l.m.stop != nil {
 		return b.String() + "stopped"
@@ -153,17 +171,57 @@ func (mo *model) outcome(o *outcome) int {
 	return mo.outcomes[key]
 }
 
-// drain puts what the server says into the network, and checks that it is
-// durable already: "durable before it is said".
+// drain moves what the machine hands out: writes to the queue of the disk, votes
+// into the network.
 func (mo *model) drain(i int, l *local) {
-	for _, out := range l.m.Ready() {
+	r := l.m.Ready()
+	if r.Batch.Number > 0 {
+		l.pending = append(l.pending, r.Batch)
+	}
+	mo.say(i, l, r.Messages)
+}
+
+// persist makes the oldest batch durable, and says so.
+func (mo *model) persist(i int, l *local) {
+	batch := l.pending[0]
+	l.pending = l.pending[1:]
+	if err := batch.Apply(l.store); err != nil {
+		mo.fail("server %d: %v", i, err)
+	}
+	l.m.Persisted(batch.Number)
+	mo.drain(i, l)
+}
+
+// cut leaves the first n writes of the queue durable and loses the others, as a
+// crash does.
+func (l *local) cut(n int) {
+	for _, batch := range l.pending {
+		k := min(n, len(batch.Writes))
+		_ = Batch{batch.Number, batch.Writes[:k]}.Apply(l.store)
+		n -= k
+	}
+	l.pending = nil
+}
+
+// unwritten is the number of writes in the queue.
+func (l *local) unwritten() (n int) {
+	for _, batch := range l.pending {
+		n += len(batch.Writes)
+	}
+	return n
+}
+
+// say puts votes into the network, and checks that they are durable already:
+// "durable before it is said".
+func (mo *model) say(i int, l *local, messages []Message) {
+	for _, out := range messages {
 		v := out.Vote
 		durable := false
 		switch v.Kind {
 		case Prepared:
 			b := l.store.values[namePrepared(v.Epoch, v.Attempt)]
 			_, p, _, ok := decodePrepared([]byte(b))
-			durable = ok && p == prepared{v.Attempt, v.A, v.Tags[0]}
+			durable = ok && p.vote == vote{v.Attempt, v.A, v.Tags[0]}
 		case Committed:
 			for _, name := range []string{nameDecided, nameFinal} {
 				o, ok := decodeOutcome([]byte(l.store.values[name]))
@@ -184,10 +242,13 @@ func (mo *model) drain(i int, l *local) {
 	}
 }
 
-// restart is a crash at rest: all that is not durable is gone.
+// restart is a crash: all that is not durable is gone. Without slow batches what
+// the start itself writes is durable at once.
 func (mo *model) restart(i int, l *local) {
+	record := l.store.past
 	l.store = l.store.copy()
-	l.store.record = true
+	l.store.record, l.store.past = true, record
+	l.pending = nil
 	m, err := New(i, 3, l.store, EpochHead{1})
 	if err != nil {
 		mo.fail("server %d does not restart: %v", i, err)
@@ -198,6 +259,9 @@ func (mo *model) restart(i int, l *local) {
 		m.PeerUp(p)
 	}
 	mo.drain(i, l)
+	for !mo.slow && len(l.pending) > 0 {
+		mo.persist(i, l)
+	}
 	mo.remember(i, l)
 }
 
@@ -216,40 +280,46 @@ func (mo *model) remember(i int, l *local) {
 	l.store.past, l.store.record = nil, false
 }
 
-// run executes op on a copy of l: once undisturbed (the first result), and with
-// a crash before and after each operation on the store.
+// run executes op on a copy of l: once undisturbed (the first result), and,
+// unless batches are slow, with a crash before each of its writes and after the
+// last.
 func (mo *model) run(i int, l *local, op func(*local) error) []uint32 {
-	next, total := mo.attempt(nil, i, l, op, 0, false)
-	if mo.whole {
-		total = 0
+	c := clone(l)
+	c.store.record = true
+	err := op(c)
+	if err != nil && mo.rollbacks == [3]int{} {
+		mo.fail("without rollback server %d stops: %v", i, err)
 	}
-	for at := 1; at <= total; at++ {
-		next, _ = mo.attempt(next, i, l, op, at, false)
-		next, _ = mo.attempt(next, i, l, op, at, true)
+	crashed := clone(c)
+	mo.drain(i, c)
+	for !mo.slow && len(c.pending) > 0 {
+		mo.persist(i, c)
+	}
+	mo.remember(i, c)
+	next := mo.result(nil, i, c)
+	if mo.slow || mo.whole || err != nil {
+		return next
+	}
+	r := crashed.m.Ready()
+	for n := range len(r.Batch.Writes) + 1 {
+		d := clone(crashed)
+		d.pending = []Batch{r.Batch}
+		d.store.record = true
+		d.cut(n)
+		mo.restart(i, d)
+		next = mo.result(next, i, d)
 	}
 	return next
 }
 
-// attempt is one execution of run; it appends the result to next, and returns
-// the number of operations on the store.
-func (mo *model) attempt(next []uint32, i int, l *local, op func(*local) error, at int, after bool) ([]uint32, int) {
-	c := clone(l)
-	c.store.failAt, c.store.after, c.store.record = at, after, true
-	err := op(c)
-	ops := c.store.ops
-	mo.drain(i, c)
-	mo.remember(i, c)
-	if at > 0 {
-		mo.restart(i, c)
-	} else if err != nil && mo.rollbacks == [3]int{} {
-		mo.fail("without rollback server %d stops: %v", i, err)
-	}
+// result interns a local state and appends it to next. What a stopped server may
+// still do, it may do after a crash before it stopped.
+func (mo *model) result(next []uint32, i int, c *local) []uint32 {
 	if mo.violation != "" || c.m.stop != nil {
-		// What a stopped server may still do, it may do after a crash before this.
-		return next, ops
+		return next
 	}
 	if id := mo.intern(i, c); !slices.Contains(next, id) {
 		next = append(next, id)
 	}
-	return next, ops
+	return next
 }

@@ -7,36 +7,41 @@ import (
 )
 
 // Machine is one server's part in the decision. It is not safe for concurrent
-// use. Every method that writes to the store returns after that is durable, so
-// whatever Ready hands out may be sent at once.
+// use. It writes nothing itself: Ready hands out batches of writes, and votes
+// whose writes are durable. See the package comment for the driver's duties.
 type Machine struct {
 	self, servers int
-	store         Store
+	store         Reader
 
 	epoch    uint64     // being decided
 	head     EpochHead  // of epoch-1
-	last     *outcome   // of epoch-1, durable, nil in epoch 1
-	prepared []prepared // of epoch, durable, by rising attempt
-	listed   []uint16   // attempts in the durable list of epoch
-	decided  *outcome   // COMMITTED of epoch, durable, or nil
+	last     *outcome   // of epoch-1, nil in epoch 1
+	prepared []prepared // of epoch, queued or durable, by rising attempt
+	listed   []uint16   // attempts in the list of epoch, queued or durable
+	decided  *outcome   // COMMITTED of epoch, queued or durable, or nil
 
 	begun    uint16   // the attempt that Begin allowed last, 0 for none
 	ballots  []ballot // PREPARED of peers in epoch, none below the highest prepared here
 	agreed   []bool   // by server: said COMMITTED equal to decided
 	answered []bool   // by server: was sent last since the last Tick
-	out      []Message
+	out      []outgoing
 	stop     error // why the machine stopped for good
+
+	writes    []Write // for the next batch
+	handed    uint64  // number of the last batch that Ready handed out
+	persisted uint64  // number of the last batch known to be durable
 }
 
 // New returns the machine of server self (from 0) of servers, with what the
-// store has: nothing at all in a new cluster. genesis is head_0.
+// store has: nothing at all in a new cluster. genesis is head_0. The first Ready
+// may hand out writes that finish what a crash interrupted.
 //
 // After a restart the caller calls PeerUp for each link that comes up, and if
 // Decided is true has to be ready to take an outcome that it may have taken
 // before: its own state must say up to which epoch it did.
 //
 // Errors: ErrServers, ErrCorrupt, ErrStore.
-func New(self, servers int, store Store, genesis EpochHead) (*Machine, error) {
+func New(self, servers int, store Reader, genesis EpochHead) (*Machine, error) {
 	if servers < 1 || servers > 1<<16-1 || self < 0 || self >= servers {
 		return nil, fail(ErrServers, "server "+strconv.Itoa(self)+" of "+strconv.Itoa(servers))
 	}
@@ -106,10 +111,10 @@ func (m *Machine) highest() uint16 {
 	return m.prepared[len(m.prepared)-1].attempt
 }
 
-// Prepare makes the outcome of the begun attempt durable (state is the
-// concatenation of its parts, tag fresh random bits) and then says PREPARED.
-// With a single server it also commits. Errors: ErrNotBegun, ErrDecided,
-// ErrAttempt, ErrTag, ErrStore.
+// Prepare queues the outcome of the begun attempt to be made durable (state is
+// the concatenation of its parts, tag fresh random bits). PREPARED is said once
+// it is. The parts are leased until then. With a single server Prepare also
+// queues COMMITTED. Errors: ErrNotBegun, ErrDecided, ErrAttempt, ErrTag.
 func (m *Machine) Prepare(attempt uint16, a ID, tag Tag, state ...[]byte) error {
 	if m.stop != nil {
 		return m.stop
@@ -123,22 +128,23 @@ func (m *Machine) Prepare(attempt uint16, a ID, tag Tag, state ...[]byte) error 
 	if tag == (Tag{}) {
 		return fail(ErrTag, at(m.epoch, attempt))
 	}
-	if err := m.writePrepared(prepared{attempt, a, tag}, state); err != nil {
-		return err
-	}
+	m.queuePrepared(prepared{vote: vote{attempt, a, tag}}, state)
 	m.begun = 0
 	m.dropBallots(attempt)
-	m.sayAll(m.preparedVote(m.prepared[len(m.prepared)-1]))
-	return m.tryCommit()
+	p := m.prepared[len(m.prepared)-1]
+	m.sayAll(m.preparedVote(p), p.batch)
+	m.tryCommit()
+	return nil
 }
 
-// Prepared returns the durable state of a prepared attempt of this epoch. If the
-// store fails, ok is false and Conflict says why.
+// Prepared returns the durable state of a prepared attempt of this epoch, once
+// the epoch is Final or after a restart. If the store fails, ok is false and
+// Conflict says why.
 func (m *Machine) Prepared(attempt uint16) (state []byte, ok bool) {
 	for _, p := range m.prepared {
 		if p.attempt == attempt && m.stop == nil {
 			got, state, err := m.readPrepared(attempt)
-			if err == nil && got != p {
+			if err == nil && got.vote != p.vote {
 				err = fail(ErrCorrupt, namePrepared(m.epoch, attempt)+" changed")
 			}
 			if err != nil {
@@ -151,8 +157,9 @@ func (m *Machine) Prepared(attempt uint16) (state []byte, ok bool) {
 	return nil, false
 }
 
-// Decided returns what this server has COMMITTED in the current epoch, durably.
-// It must not be delivered before Final. tags must not be modified.
+// Decided returns what this server has COMMITTED in the current epoch. It may
+// not be durable yet, and must not be delivered before Final. tags must not be
+// modified.
 func (m *Machine) Decided() (attempt uint16, a ID, tags []Tag, head EpochHead, ok bool) {
 	if m.decided == nil {
 		return 0, ID{}, nil, EpochHead{}, false
@@ -161,10 +168,10 @@ func (m *Machine) Decided() (attempt uint16, a ID, tags []Tag, head EpochHead, o
 	return d.attempt, d.a, d.tags, d.head, true
 }
 
-// Final is R3: all M servers have said COMMITTED with the same head. Only now
-// may the outcome be delivered and acknowledged.
+// Final is R3: all M servers have said COMMITTED with the same head, this one
+// durably. Only now may the outcome be delivered and acknowledged.
 func (m *Machine) Final() bool {
-	if m.stop != nil || m.decided == nil {
+	if m.stop != nil || m.decided == nil || !m.durable(m.decided.batch) {
 		return false
 	}
 	for s, ok := range m.agreed {
@@ -176,10 +183,10 @@ func (m *Machine) Final() bool {
 }
 
 // Finish moves on to the next epoch, after the caller has made the outcome part
-// of its own durable state. It deletes the data of all attempts (R4) and keeps
-// what was committed, for a peer that has yet to learn it. After a crash before
-// Finish returns, the epoch may have to be finished again. Errors: ErrNotFinal,
-// ErrStore.
+// of its own durable state. It queues the deletion of the data of all attempts
+// (R4) and keeps what was committed, for a peer that has yet to learn it. After a
+// crash before these writes are durable, the epoch has to be finished again.
+// Error: ErrNotFinal.
 func (m *Machine) Finish() error {
 	if m.stop != nil {
 		return m.stop
@@ -187,48 +194,45 @@ func (m *Machine) Finish() error {
 	if !m.Final() {
 		return fail(ErrNotFinal, "epoch "+number(m.epoch))
 	}
-	if err := m.put(nameFinal, m.decided.encode()); err != nil {
-		return err
-	}
-	if err := m.clear(m.epoch, m.listed); err != nil {
-		return err
-	}
+	m.put(nameFinal, m.decided.encode())
+	m.clear(m.epoch, m.listed)
 	m.last, m.head, m.epoch = m.decided, m.decided.head, m.epoch+1
 	m.prepared, m.listed, m.decided, m.begun, m.ballots = nil, nil, nil, 0, nil
 	m.agreed = make([]bool, m.servers)
-	m.out = slices.DeleteFunc(m.out, func(o Message) bool { return o.Vote.Kind == Prepared })
+	m.dropPrepared()
 	return nil
 }
 
-// halt stops the machine for good and takes back what was not yet sent.
+// halt stops the machine for good and takes back what was not yet handed out.
 func (m *Machine) halt(err error) error {
 	if m.stop == nil {
 		m.stop = err
-		m.out = nil
+		m.out, m.writes = nil, nil
 	}
 	return m.stop
 }
 
-// commit is R2: written once, durable, then said.
-func (m *Machine) commit(o *outcome) error {
-	if err := m.put(nameDecided, o.encode()); err != nil {
-		return err
-	}
+// commit is R2: written once, and said when that is durable. From here on R1
+// forbids to say PREPARED in this epoch, so votes that still wait are dropped.
+func (m *Machine) commit(o *outcome) {
+	o.batch = m.put(nameDecided, o.encode())
 	m.decided = o
 	m.ballots = nil
-	m.sayAll(o.vote())
-	return nil
+	m.dropPrepared()
+	m.sayAll(o.vote(), o.batch)
 }
 
-// put writes to the store; a failure leaves it unknown what is durable.
-func (m *Machine) put(name string, parts ...[]byte) error {
-	if err := m.store.Put(name, parts...); err != nil {
-		return m.halt(&fault{ErrStore, "writing " + name, err})
-	}
-	return nil
+// dropPrepared drops the PREPARED votes that were not handed out.
+func (m *Machine) dropPrepared() {
+	m.out = slices.DeleteFunc(m.out, func(o outgoing) bool { return o.Vote.Kind == Prepared })
 }
 
-func (m *Machine) writePrepared(p prepared, state [][]byte) error {
+// put queues a write and returns the number of its batch.
+func (m *Machine) put(name string, parts ...[]byte) uint64 {
+	return m.queue(Write{Name: name, Parts: parts})
+}
+
+func (m *Machine) queuePrepared(p prepared, state [][]byte) {
 	size := uint64(0)
 	for _, part := range state {
 		size += uint64(len(part))
@@ -236,31 +240,23 @@ func (m *Machine) writePrepared(p prepared, state [][]byte) error {
 	if !slices.Contains(m.listed, p.attempt) {
 		listed := append(slices.Clone(m.listed), p.attempt)
 		slices.Sort(listed)
-		if err := m.put(nameAttempts, encodeAttempts(m.epoch, listed)); err != nil {
-			return err
-		}
+		m.put(nameAttempts, encodeAttempts(m.epoch, listed))
 		m.listed = listed
 	}
 	parts := append([][]byte{encodePrepared(m.epoch, p, size)}, state...)
-	if err := m.put(namePrepared(m.epoch, p.attempt), parts...); err != nil {
-		return err
-	}
+	p.batch = m.put(namePrepared(m.epoch, p.attempt), parts...)
 	m.prepared = append(m.prepared, p)
-	return nil
 }
 
-// clear deletes what an epoch that is final leaves behind.
-func (m *Machine) clear(epoch uint64, listed []uint16) error {
+// clear queues the deletion of what an epoch that is final leaves behind.
+func (m *Machine) clear(epoch uint64, listed []uint16) {
 	names := make([]string, 0, len(listed)+2)
 	for _, a := range listed {
 		names = append(names, namePrepared(epoch, a))
 	}
 	for _, name := range append(names, nameAttempts, nameDecided) {
-		if err := m.store.Delete(name); err != nil {
-			return m.halt(&fault{ErrStore, "deleting " + name, err})
-		}
+		m.queue(Write{Name: name, Delete: true})
 	}
-	return nil
 }
 
 func notFound(err error) bool { return errors.Is(err, ErrNotFound) }

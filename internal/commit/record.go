@@ -2,13 +2,18 @@ package commit
 
 import "encoding/binary"
 
+// Reader returns what is durable.
+type Reader interface {
+	// Get returns the value under name, or an error that is ErrNotFound.
+	Get(name string) ([]byte, error)
+}
+
 // Store makes state durable. Names are public; values are to be sealed.
 type Store interface {
+	Reader
 	// Put replaces the value under name by the concatenation of parts, all or
 	// nothing, and returns after it is durable. It must not keep the parts.
 	Put(name string, parts ...[]byte) error
-	// Get returns the value under name, or an error that is ErrNotFound.
-	Get(name string) ([]byte, error)
 	// Delete removes name durably; one that is not there is no error.
 	Delete(name string) error
 }
@@ -53,13 +58,20 @@ type outcome struct {
 	prev    EpochHead // head of the epoch before
 	tags    []Tag
 	head    EpochHead // not stored: Next(prev, a, tags)
+	batch   uint64    // not stored: the batch that writes it; 0 if it was read
+}
+
+// vote is what PREPARED says.
+type vote struct {
+	attempt uint16
+	a       ID
+	tag     Tag
 }
 
 // prepared is one prepared attempt; its state stays in the store.
 type prepared struct {
-	attempt uint16
-	a       ID
-	tag     Tag
+	vote
+	batch uint64 // that writes it; 0 if it was read
 }
 
 func header(size int, kind uint16, epoch uint64) []byte {

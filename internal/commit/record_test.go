@@ -45,7 +45,7 @@ func FuzzRecords(f *testing.F) {
 	o := outcome{epoch: 1, attempt: 2, a: ID{3}, prev: EpochHead{4}, tags: []Tag{{5}, {6}}}
 	f.Add(o.encode())
 	f.Add(encodeAttempts(7, []uint16{1, 5}))
-	f.Add(append(encodePrepared(7, prepared{1, ID{2}, Tag{3}}, 2), 8, 9))
+	f.Add(append(encodePrepared(7, prepared{vote: vote{1, ID{2}, Tag{3}}}, 2), 8, 9))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if o, ok := decodeOutcome(b); ok && !bytes.Equal(o.encode(), b) {
 			t.Error("outcome is not canonical")

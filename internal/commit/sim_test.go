@@ -13,6 +13,10 @@ type sim struct {
 	rng      *rand.Rand
 	machines []*Machine // nil while down
 	stores   []*memStore
+	pending  [][]Write // by server: handed out and not durable
+	batches  [][]int   // by server: how many of pending each batch has
+	numbers  []uint64  // by server: of its last durable batch
+	torn     int       // crashes that cut the queue of a disk
 	flight   []flying
 	heads    map[uint64]EpochHead // of final epochs
 	tags     uint64
@@ -24,9 +28,10 @@ type flying struct {
 	msg  Message
 }
 
-// TestLiveness: with loss, duplication, reordering and crashes inside and
-// between operations heads never differ, and once faults stop and a coordinator
-// keeps proposing, epochs get finished.
+// TestLiveness: votes are lost, repeated and reordered, disks are late, and a
+// crash leaves any prefix of the writes that were on their way. Heads never
+// differ, and once faults stop and a coordinator keeps proposing, epochs get
+// finished.
 func TestLiveness(t *testing.T) {
 	for _, servers := range []int{5, 7} {
 		for seed := range uint64(60) {
@@ -36,12 +41,16 @@ func TestLiveness(t *testing.T) {
 					s.stores = append(s.stores, newStore())
 				}
 				s.machines = make([]*Machine, servers)
+				s.pending, s.batches, s.numbers = make([][]Write, servers), make([][]int, servers), make([]uint64, servers)
 				s.faults = true
 				for range 3000 {
 					s.step()
 				}
 				s.faults = false
-				t.Logf("%d epochs under faults, %d attempts prepared", len(s.heads), s.tags)
+				t.Logf("%d epochs under faults, %d attempts prepared, %d crashes cut a disk's queue", len(s.heads), s.tags, s.torn)
+				if s.torn == 0 {
+					t.Error("no crash met a disk that was writing")
+				}
 				goal := uint64(len(s.heads)) + 5
 				for n := 0; uint64(len(s.heads)) < goal || s.slowest() <= goal; n++ {
 					if n > 200_000 {
@@ -72,14 +81,16 @@ func (s *sim) step() {
 	case m == nil:
 		s.boot(i)
 	case s.faults && p < 2:
-		s.machines[i] = nil
+		s.crash(i)
+	case p < 20:
+		s.persist(i)
 	case p < 60:
-		for range 20 {
+		for range 20 + len(s.flight)/4 {
 			s.deliver()
 		}
 	case p < 64:
 		m.Tick()
-	case p < 66:
+	case p < 66 && (s.faults || s.rng.IntN(10) == 0): // with faults too often
 		s.propose()
 	case m.Final():
 		s.finish(i)
@@ -90,16 +101,12 @@ func (s *sim) step() {
 }
 
 func (s *sim) boot(i int) {
-	s.stores[i] = s.stores[i].copy()
-	if s.faults && s.rng.IntN(2) == 0 {
-		s.stores[i].failAt, s.stores[i].after = 1+s.rng.IntN(12), s.rng.IntN(2) == 0
-	}
 	m, err := New(i, len(s.machines), s.stores[i], genesis)
 	if err != nil {
 		s.check(i, err)
 		return
 	}
-	s.machines[i] = m
+	s.machines[i], s.numbers[i] = m, 0
 	for p, peer := range s.machines {
 		if peer != nil && p != i {
 			s.check(i, m.CheckHead(p, peer.Epoch()-1, peer.Head()))
@@ -110,19 +117,42 @@ func (s *sim) boot(i int) {
 	}
 }
 
-// check takes a server down if its store failed; nothing else may stop it.
+// crash takes a server down. Of the writes on their way a prefix is durable.
+func (s *sim) crash(i int) {
+	if n := len(s.pending[i]); n > 0 {
+		s.torn++
+		s.apply(i, s.pending[i][:s.rng.IntN(n+1)])
+	}
+	s.machines[i], s.pending[i], s.batches[i] = nil, nil, nil
+}
+
+// persist makes the oldest batch of a server durable.
+func (s *sim) persist(i int) {
+	if len(s.batches[i]) == 0 {
+		return
+	}
+	n := s.batches[i][0]
+	s.apply(i, s.pending[i][:n])
+	s.pending[i], s.batches[i] = s.pending[i][n:], s.batches[i][1:]
+	s.numbers[i]++
+	s.machines[i].Persisted(s.numbers[i])
+}
+
+func (s *sim) apply(i int, writes []Write) { s.check(i, Batch{Writes: writes}.Apply(s.stores[i])) }
+
+// check: nothing may stop a server.
 func (s *sim) check(i int, err error) {
-	switch {
-	case err == nil:
-	case s.stores[i].failAt > 0 && s.stores[i].ops >= s.stores[i].failAt:
-		s.machines[i] = nil
-	default:
+	if err != nil {
 		s.t.Fatalf("server %d: %v", i, err)
 	}
 }
 
 func (s *sim) send(i int, m *Machine) {
-	for _, msg := range m.Ready() {
+	r := m.Ready()
+	if n := len(r.Batch.Writes); n > 0 {
+		s.pending[i], s.batches[i] = append(s.pending[i], r.Batch.Writes...), append(s.batches[i], n)
+	}
+	for _, msg := range r.Messages {
 		if !s.faults || s.rng.IntN(4) > 0 {
 			s.flight = append(s.flight, flying{i, msg})
 		}

@@ -25,6 +25,12 @@ type Message struct {
 	Vote Vote
 }
 
+// outgoing is a message that waits for a batch to be durable.
+type outgoing struct {
+	Message
+	needs uint64
+}
+
 // ballot is what peers have PREPARED of one attempt.
 type ballot struct {
 	attempt uint16
@@ -90,22 +96,23 @@ func (m *Machine) stepPrepared(from int, v Vote) error {
 		return m.halt(fail(ErrConflict, saidBy(from, v)+" with two tags"))
 	}
 	b.tags[from] = v.Tags[0]
-	return m.tryCommit()
+	m.tryCommit()
+	return nil
 }
 
 // tryCommit is the first clause of R2: PREPARED(A) from all M, with A the
 // highest that this server prepared.
-func (m *Machine) tryCommit() error {
+func (m *Machine) tryCommit() {
 	if len(m.prepared) == 0 {
-		return nil
+		return
 	}
 	p := m.prepared[len(m.prepared)-1]
 	tags := slices.Clone(m.ballot(p.attempt, p.a).tags)
 	tags[m.self] = p.tag
 	if slices.Contains(tags, Tag{}) {
-		return nil
+		return
 	}
-	return m.commit(m.outcome(p.attempt, p.a, tags))
+	m.commit(m.outcome(p.attempt, p.a, tags))
 }
 
 // stepCommitted is the second clause of R2, and counts towards R3.
@@ -114,9 +121,7 @@ func (m *Machine) stepCommitted(from int, v Vote) error {
 		if !m.holds(v.Attempt, v.A, v.Tags[m.self]) {
 			return m.halt(fail(ErrRolledBack, saidBy(from, v)+", whose data this server does not hold"))
 		}
-		if err := m.commit(m.outcome(v.Attempt, v.A, slices.Clone(v.Tags))); err != nil {
-			return err
-		}
+		m.commit(m.outcome(v.Attempt, v.A, slices.Clone(v.Tags)))
 	}
 	if !m.decided.says(v) {
 		return m.halt(fail(ErrConflict, saidBy(from, v)+" against attempt "+number(uint64(m.decided.attempt))+" here"))
@@ -196,46 +201,39 @@ func (m *Machine) Tick() {
 	}
 }
 
-// Ready returns the votes to send since it was last called; all they say is
-// durable.
-func (m *Machine) Ready() []Message {
-	out := m.out
-	m.out = nil
-	return out
-}
-
 func (m *Machine) sayLast(peer int) {
 	if m.last != nil && len(m.last.tags) == m.servers {
-		m.say(peer, m.last.vote())
+		m.say(peer, m.last.vote(), m.last.batch)
 	}
 }
 
 func (m *Machine) sayCurrent(peer int) {
 	if m.decided != nil {
-		m.say(peer, m.decided.vote())
+		m.say(peer, m.decided.vote(), m.decided.batch)
 		return
 	}
 	for _, p := range m.prepared {
-		m.say(peer, m.preparedVote(p))
+		m.say(peer, m.preparedVote(p), p.batch)
 	}
 }
 
-func (m *Machine) sayAll(v Vote) {
+// sayAll queues a vote for all peers, to be sent when the batch is durable.
+func (m *Machine) sayAll(v Vote, batch uint64) {
 	for peer := range m.servers {
 		if peer != m.self {
-			m.say(peer, v)
+			m.say(peer, v, batch)
 		}
 	}
 }
 
 // say queues a vote, unless it is in the queue already.
-func (m *Machine) say(peer int, v Vote) {
+func (m *Machine) say(peer int, v Vote, batch uint64) {
 	for _, o := range m.out {
 		if o.To == peer && o.Vote.Kind == v.Kind && o.Vote.A == v.A {
 			return
 		}
 	}
-	m.out = append(m.out, Message{peer, v})
+	m.out = append(m.out, outgoing{Message{peer, v}, batch})
 }
 
 func (m *Machine) preparedVote(p prepared) Vote {
@@ -251,12 +249,12 @@ func (o *outcome) says(v Vote) bool {
 }
 
 func (m *Machine) outcome(attempt uint16, a ID, tags []Tag) *outcome {
-	return &outcome{m.epoch, attempt, a, m.head, tags, Next(m.head, a, tags)}
+	return &outcome{epoch: m.epoch, attempt: attempt, a: a, prev: m.head, tags: tags, head: Next(m.head, a, tags)}
 }
 
 // holds tells whether this server has the data of an attempt under this tag.
 func (m *Machine) holds(attempt uint16, a ID, tag Tag) bool {
-	return slices.Contains(m.prepared, prepared{attempt, a, tag})
+	return slices.ContainsFunc(m.prepared, func(p prepared) bool { return p.vote == vote{attempt, a, tag} })
 }
 
 func (m *Machine) ballot(attempt uint16, a ID) *ballot {

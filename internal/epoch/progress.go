@@ -2,6 +2,7 @@ package epoch
 
 import (
 	"errors"
+	"io"
 
 	"github.com/teems-go/teems/internal/commit"
 	"github.com/teems-go/teems/internal/idchannel"
@@ -118,7 +119,7 @@ func (s *Server) prepare() {
 	t := s.attempt
 	t.prepared = true
 	var tag commit.Tag
-	if _, err := s.cfg.Random.Read(tag[:]); err != nil {
+	if _, err := io.ReadFull(s.cfg.Random, tag[:]); err != nil {
 		s.stop(err)
 		return
 	}

@@ -137,6 +137,10 @@ func New(cfg Config) (*Server, error) {
 	if err := s.load(); err != nil {
 		return nil, err
 	}
+	s.persist() // what an interrupted Finish left undone
+	if err := s.commit.Conflict(); err != nil {
+		return nil, err
+	}
 	s.makeRoles()
 	return s, s.makeSessions()
 }
@@ -240,10 +244,11 @@ func (s *Server) log(line string) {
 	}
 }
 
-// votes sends what the commit has to say, and takes what it has decided.
+// votes makes durable what the commit has to write, sends what it has to say,
+// and applies what it has decided.
 func (s *Server) votes() {
 	for {
-		for _, m := range s.commit.Ready() {
+		for _, m := range s.persist() {
 			kind := Prepared
 			if m.Vote.Kind == commit.Committed {
 				kind = Committed
@@ -267,6 +272,23 @@ func (s *Server) votes() {
 			s.stop(err)
 			return
 		}
+	}
+}
+
+// persist makes the commit's writes durable, and returns the votes that may be
+// sent then.
+func (s *Server) persist() (votes []commit.Message) {
+	for {
+		r := s.commit.Ready()
+		votes = append(votes, r.Messages...)
+		if r.Batch.Number == 0 {
+			return votes
+		}
+		if err := r.Batch.Apply(s.cfg.Store); err != nil {
+			s.commit.Failed(err)
+			return nil
+		}
+		s.commit.Persisted(r.Batch.Number)
 	}
 }
 

@@ -19,8 +19,8 @@ const SessionKeyBytes = chacha20poly1305.KeySize
 
 // SessionKey is the key of one session: of one direction (cell.Up or
 // cell.Down) between a client and its server of one role
-// (cell.RoleIngestion or cell.RoleStorage), for one start of the client and
-// one boot of the server.
+// (cell.RoleIngestion, cell.RoleStorage or cell.RoleJoint), for one start of the
+// client and one boot of the server.
 func SessionKey(clientKey [32]byte, direction, role uint8, clientSalt, serverSalt [16]byte) [SessionKeyBytes]byte {
 	return [SessionKeyBytes]byte(expand(clientKey[:], info("session",
 		[]byte{direction}, []byte{role}, clientSalt[:], serverSalt[:]), SessionKeyBytes))

@@ -3,6 +3,9 @@ package model
 import (
 	"fmt"
 	"math"
+	"time"
+
+	"github.com/teems-go/teems/internal/node"
 )
 
 // Network is the network between servers.
@@ -47,8 +50,8 @@ type Model struct {
 // prepared and committed.
 const votes = 2
 
-// tick is how often servers say their votes again, in seconds: package node's.
-const tick = 0.2
+// tick is the period in seconds after which servers repeat their votes.
+const tick = float64(node.TickPeriod) / float64(time.Second)
 
 // votesAgain is how many votes are said again in a second of an epoch, by all of
 // m servers to all others.

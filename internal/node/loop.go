@@ -21,10 +21,12 @@ const (
 	clientQueue  = 8  // batches of cells, up to batchBytes each
 	controlQueue = 16 // proposals, registrations, coordinators that come and go
 
-	tickPeriod   = 200 * time.Millisecond
 	statusPause  = 3 * time.Millisecond
 	farewellTime = time.Second
 )
+
+// TickPeriod is the period after which a server repeats its votes.
+const TickPeriod = 200 * time.Millisecond
 
 type cellUp = session.Cell
 
@@ -69,7 +71,7 @@ func (l *loop) post(to chan<- event, e event) bool {
 // run is the loop.
 func (l *loop) run(ctx context.Context, failed <-chan error) error {
 	ticks := make(chan struct{}, 1)
-	defer l.every(tickPeriod, ticks)()
+	defer l.every(TickPeriod, ticks)()
 	reports := make(chan struct{}, 1)
 	for {
 		select { // at random among those that are due: none can starve another
@@ -174,7 +176,7 @@ func (l *loop) flush() {
 }
 
 func (l *loop) sendPeer(f epoch.PeerFrame) {
-	if f.Header.Kind == epoch.Prepared {
+	if f.Header.Kind == epoch.Prepared || f.Header.Kind == epoch.Committed { // one without the other if all peers were quicker
 		l.meter.placed(f.Header.Epoch)
 	}
 	l.mesh.Send(f.To, wire.PeerHeader{
